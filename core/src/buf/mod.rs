@@ -1,0 +1,5 @@
+//! Buffers of bytes on their way out.
+
+mod transmit;
+
+pub use transmit::TransmitQueue;

@@ -1,0 +1,38 @@
+//! The heartwire session protocol as a pure state machine.
+//!
+//! Two programs connect over anything that carries bytes in order; a machine of this crate turns
+//! those bytes into events: session established, message, piece of a large message, peer silent,
+//! peer gone and why. It does no I/O, reads no clock and draws no randomness: whoever embeds it
+//! brings those. Runtime adapters are crates of their own (`heartwire-tokio` and others).
+//!
+//! Where to look:
+//!
+//! * [`protocol`]: the trait every machine implements, and all that a driver knows
+//! * [`pump`]: a machine with its receive buffer and its timers, the half of a driver that needs no runtime
+//! * [`session`]: sessions over the envelope protocol: handshake, heartbeats, messages, closing
+//! * [`wire`]: bytes to frames and back, nothing else
+//! * [`server`]: what every server decides the same way
+//! * [`config`], [`error`], [`key`], [`time`]: limits, codes, keys, points in time
+#![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod buf;
+pub mod config;
+pub mod error;
+pub mod escape;
+pub mod key;
+pub mod message;
+pub mod protocol;
+pub mod pump;
+pub mod seed;
+pub mod server;
+pub mod session;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod time;
+pub mod timer;
+pub mod wire;

@@ -1,0 +1,143 @@
+//! What each frame that arrived does.
+
+use alloc::format;
+
+use super::Session;
+use crate::config::Receive;
+use crate::error::{Code, Error};
+use crate::message::Message;
+use crate::session::closing::Ending;
+use crate::session::event::{EndedBy, Established, Event, Piece};
+use crate::session::gather::Gathered;
+use crate::session::reassembly::too_large;
+use crate::session::state::State;
+use crate::session::{closing, handshake};
+use crate::time::Instant;
+use crate::wire::envelope::{Frame, FrameType, Header, Hello, Kind, Protection};
+
+impl<P: Protection> Session<P> {
+    pub(super) fn handle_frame(&mut self, now: Instant, frame: Frame) -> Result<(), Error> {
+        self.conversation.stats.frames_received = self.conversation.stats.frames_received.saturating_add(1);
+        let Frame { header, content } = frame;
+        let Header { kind, content_type, session_id } = header;
+        let state = self.connection.state;
+        let frame_type = kind.frame_type();
+        if !state.accepts(frame_type, self.config.accept_chunks()) {
+            return Err(Error::new(
+                Code::UnexpectedType,
+                format!("a frame of type {} has no place while {}", frame_type.name(), state.name()),
+            ));
+        }
+        if frame_type != FrameType::SessionInit
+            && let Err(error) = self.check_session(&kind, session_id.as_deref())
+        {
+            if frame_type == FrameType::Error {
+                // Refused too, but an error is never answered.
+                let ending = Ending::new(EndedBy::Local, error.code(), error.detail());
+                self.leave(now, ending);
+                return Ok(());
+            }
+            return Err(error);
+        }
+        match kind {
+            Kind::SessionInit(hello) => {
+                let id = handshake::session_id(session_id)?;
+                self.conversation.session_id = Some(id.clone());
+                self.establish(now, hello);
+                let (header, content) = handshake::ack(&self.config, &id);
+                self.send_frame(&header, content, false);
+            }
+            Kind::SessionAck(hello) => self.establish(now, hello),
+            Kind::Heartbeat { seq } => {
+                if let Some(time) = self.connection.heartbeat.handle_frame(now, &content, seq) {
+                    self.conversation.inbox.push(Event::RoundTrip(time));
+                }
+            }
+            Kind::Message { app } => {
+                let size = content.len() as u64;
+                if size > self.config.message_limit() {
+                    return Err(too_large(size, self.config.message_limit()));
+                }
+                self.deliver(Event::Message(Message { content_type, content, app }));
+            }
+            Kind::Chunk(chunk) => {
+                let piece = self.conversation.reassembly.handle_chunk(chunk, content_type, content)?;
+                self.deliver_piece(piece)?;
+            }
+            Kind::Error { code } => {
+                let (code, detail) = closing::peer_error(code.as_deref(), &content);
+                self.leave(now, Ending::new(EndedBy::PeerError, code, detail));
+            }
+            Kind::Disconnect => {
+                let reason = closing::disconnect_reason(&content);
+                // Both said goodbye: we did so first.
+                if !matches!(state, State::Flushing { .. }) {
+                    self.leave(now, Ending::new(EndedBy::Peer, Code::Disconnected, reason));
+                } else {
+                    self.connection.state = State::Flushing { open: false };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_session(&self, kind: &Kind, id: Option<&str>) -> Result<(), Error> {
+        let ours = self.conversation.session_id.as_deref();
+        let matches = match (id, kind) {
+            // Who refuses the first frame of a session has none yet.
+            (None, Kind::Error { .. }) => self.connection.state.is_handshake(),
+            // What is refused before there is a session may come with any id.
+            (Some(_), Kind::Error { .. }) if ours.is_none() => true,
+            (id, _) => id == ours,
+        };
+        if matches {
+            return Ok(());
+        }
+        let found = id.map_or("no session".into(), |id| format!("session {id}"));
+        Err(Error::new(Code::WrongSession, format!("a frame of {found} in session {}", ours.unwrap_or("-"))))
+    }
+
+    /// The handshake is done.
+    pub(super) fn establish(&mut self, now: Instant, peer: Hello) {
+        let connection = &mut self.connection;
+        let conversation = &mut self.conversation;
+        connection.state = State::Established;
+        connection.handshake_deadline = None;
+        connection.link.set_legacy(peer.features.is_none());
+        connection.heartbeat.start(now);
+        conversation.terms = Some(handshake::terms(&self.config, &peer));
+        if let Some(id) = &conversation.session_id {
+            conversation.inbox.push(Event::Established(Established {
+                session_id: id.clone(),
+                features: peer.features.clone(),
+                limits: peer.limits,
+            }));
+        }
+        conversation.peer = peer;
+        if let Some(reason) = self.connection.close_reason.take() {
+            self.finish(now, reason);
+        }
+    }
+
+    pub(super) fn deliver_piece(&mut self, piece: Piece) -> Result<(), Error> {
+        if self.config.receive() == Receive::Pieces {
+            self.deliver(Event::Piece(piece));
+            return Ok(());
+        }
+        match self.conversation.gatherer.add(piece)? {
+            Gathered::More => {}
+            Gathered::Message(message) => self.deliver(Event::Message(message)),
+            Gathered::Abandoned { content_type, received } => {
+                self.conversation.inbox.push(Event::Abandoned { content_type, received });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn deliver(&mut self, event: Event) {
+        let stats = &mut self.conversation.stats;
+        stats.messages_received =
+            stats.messages_received.saturating_add(u64::from(event.completes_message()));
+        self.conversation.inbox.push(event);
+    }
+}
