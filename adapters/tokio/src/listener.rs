@@ -1,0 +1,150 @@
+//! Where a server listens.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use heartwire_std::address::Address;
+use heartwire_std::handle::Endpoints;
+use heartwire_std::registry::accept_delay;
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+
+use crate::connect::tcp_endpoints;
+
+/// How many connections may wait to be accepted; the operating system may allow fewer. What a
+/// runtime chooses by itself overflows when some hundreds come at once: those beyond believe that they are
+/// connected, and wait in vain for the first frame.
+const BACKLOG: u32 = 4096;
+
+/// One listening socket.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    /// The file goes before the listener does.
+    #[cfg(unix)]
+    Unix(heartwire_std::unix_socket::SocketFile, tokio::net::UnixListener),
+}
+
+/// An accepted connection.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(tokio::net::UnixStream),
+}
+
+impl Listener {
+    pub(crate) async fn bind(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Tcp { host, port } => Ok(Self::Tcp(bind_tcp(host, *port).await?)),
+            #[cfg(unix)]
+            Address::Unix(path) => {
+                let path = path.clone();
+                // Telling a stale file from a live server may take a moment.
+                let bound = tokio::task::spawn_blocking(move || heartwire_std::unix_socket::bind(path));
+                let (listener, file) = bound.await.map_err(io::Error::other)??;
+                listener.set_nonblocking(true)?;
+                Ok(Self::Unix(file, tokio::net::UnixListener::from_std(listener)?))
+            }
+            _ => Err(io::Error::new(io::ErrorKind::Unsupported, "not to be had on this system")),
+        }
+    }
+
+    pub(crate) fn local_address(&self) -> io::Result<Address> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(Into::into),
+            #[cfg(unix)]
+            Self::Unix(file, _) => Ok(file.path().into()),
+        }
+    }
+
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, Endpoints)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                let endpoints = tcp_endpoints(&stream);
+                Ok((Stream::Tcp(stream), endpoints))
+            }
+            #[cfg(unix)]
+            Self::Unix(file, listener) => {
+                let (stream, _) = listener.accept().await?;
+                let endpoints = Endpoints { local: Some(file.path().into()), peer: None };
+                Ok((Stream::Unix(stream), endpoints))
+            }
+        }
+    }
+}
+
+/// Listens on the first address of this host that can be listened on.
+async fn bind_tcp(host: &str, port: u16) -> io::Result<TcpListener> {
+    let mut failed = None;
+    for address in lookup_host((host, port)).await? {
+        let bind = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            // A restarted server need not wait for its old connections to be forgotten. Elsewhere than
+            // on Unix the option means something else.
+            #[cfg(unix)]
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(BACKLOG)
+        };
+        match bind() {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = Some(error),
+        }
+    }
+    let nothing = || io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
+    Err(failed.unwrap_or_else(nothing))
+}
+
+/// The next connection on one listener, to come.
+type Accept<'a> = Pin<Box<dyn Future<Output = (Stream, Endpoints)> + Send + 'a>>;
+
+/// Accepts on several listeners. Each is asked first in turn, and waits out its own errors, so that none
+/// keeps the others waiting.
+pub(crate) struct Accepting<'a> {
+    listeners: &'a [Listener],
+    waiting: Vec<Accept<'a>>,
+    first: usize,
+}
+
+impl<'a> Accepting<'a> {
+    pub(crate) fn new(listeners: &'a [Listener]) -> Self {
+        Self { listeners, waiting: listeners.iter().map(accept_one).collect(), first: 0 }
+    }
+
+    /// The next connection. Dropping the future loses none.
+    pub(crate) async fn next(&mut self) -> (Stream, Endpoints) {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(Stream, Endpoints)> {
+        let count = self.waiting.len();
+        for turn in 0..count {
+            let at = (self.first + turn) % count;
+            if let Poll::Ready(accepted) = self.waiting[at].as_mut().poll(cx) {
+                self.waiting[at] = accept_one(&self.listeners[at]);
+                self.first = (at + 1) % count;
+                return Poll::Ready(accepted);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// The next connection on one listener. Errors are logged, and waited out.
+fn accept_one(listener: &Listener) -> Accept<'_> {
+    Box::pin(async move {
+        loop {
+            match listener.accept().await {
+                Ok(accepted) => return accepted,
+                Err(error) => {
+                    let delay = accept_delay(&error);
+                    tracing::warn!("accepting a connection failed, going on: {error}");
+                    tokio::time::sleep(delay).await;
+                }
+            }
+        }
+    })
+}
