@@ -1,0 +1,326 @@
+//! `chat connect`: a client for people who type, and for files.
+
+use std::cell::Cell;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use heartwire_tokio::{Address, Ended, Message, Options, Receiver, SendError, Sender, Why, connect};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::endings::{no_session, session_over};
+use super::input::{self, Input, Source};
+use super::longest_message;
+use super::output::Output;
+use super::terminal::Terminal;
+use crate::exit::{Failure, Outcome};
+use crate::signals::Signals;
+use crate::{duration, keys};
+
+/// How long an edited line may hold up the last messages, once the session is over.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Connect to a chat server
+///
+/// Each line that is typed is sent as a message, and messages are printed as they arrive. `exit`, or the end of input,
+/// leaves.
+///
+/// With --file, each line of the file that is not blank is sent instead, and the program leaves when as many
+/// messages came back: exit code 0, or 1 if they did not.
+///
+/// SIGTERM or SIGINT says goodbye to the server, leaves within the grace, and exits with 0; with --file, stderr says
+/// what is missing. A second one exits at once with 1.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where the server is: tcp://HOST:PORT or unix://PATH
+    #[arg(value_name = "ADDR", default_value = "tcp://127.0.0.1:9999")]
+    address: Address,
+
+    /// Send the lines of this file, as they are read; a named pipe works
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// With --file: how long to wait for the next message, once the file has ended
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "5s")]
+    wait: Duration,
+
+    /// How long a stop by a signal may take before what is left is cut
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "3s")]
+    grace: Duration,
+
+    #[command(flatten)]
+    keys: keys::Args,
+}
+
+pub fn run(args: Args) -> Outcome {
+    let options = Options::new(args.keys.keys()?);
+    let source = args.file.as_deref().map(Source::open).transpose()?;
+    super::block_on(chat(args.address, options, source, args.wait, args.grace))
+}
+
+async fn chat(
+    address: Address,
+    options: Options,
+    source: Option<Source>,
+    wait: Duration,
+    grace: Duration,
+) -> Outcome {
+    let signals = Signals::new().map_err(|error| Failure::failed(format_args!("no signals: {error}")))?;
+    let mut stop = Stop { signals, grace, until: None };
+    let session = tokio::select! {
+        session = connect(&address, &options) => session.map_err(|error| no_session(&address, &error))?,
+        () = stop.asked() => {
+            if source.is_some() {
+                say_stopped(&State::default());
+            }
+            return Ok(());
+        }
+    };
+    let limit = longest_message(&session);
+    // people get an editor; everything else is lines
+    let people = source.is_none() && io::stdin().is_terminal() && io::stdout().is_terminal();
+    let mut terminal = None;
+    let (in_file, lines, output) = if let Some(source) = source {
+        (true, source.lines(limit), Output::start(None))
+    } else if people {
+        say(format_args!("connected to {address}; type a line to send it, `exit` to leave"));
+        let (guard, lines, above) = Terminal::start(limit)?;
+        terminal = Some(guard);
+        (false, lines, Output::start(Some(above)))
+    } else {
+        (false, input::stdin(limit), Output::start(None))
+    };
+    let (sender, receiver) = session.split();
+    let chat = Chat { address, sender, output, file: in_file.then_some(wait), state: State::default() };
+    let outcome = chat.run(lines, receiver, &mut stop).await;
+    drop(terminal);
+    outcome
+}
+
+fn say(what: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "heartwire: {what}");
+}
+
+/// What a signal left undone of a file.
+fn say_stopped(state: &State) {
+    let (sent, back) = (state.sent.get(), state.received.get());
+    say(format_args!("stopped by a signal: {sent} sent, {back} came back"));
+}
+
+/// What signals ask for: to stop within the grace, and with the second, at once.
+struct Stop {
+    signals: Signals,
+    grace: Duration,
+    /// When the grace ends; none until it was asked for.
+    until: Option<Instant>,
+}
+
+impl Stop {
+    /// Waits for the first signal, from which the grace counts.
+    async fn asked(&mut self) {
+        self.signals.next().await;
+        self.until = Some(Instant::now() + self.grace);
+    }
+
+    /// Does this, but after a signal no longer than the grace: then it gives nothing.
+    async fn at_most<T>(&mut self, work: impl Future<Output = T>) -> Outcome<Option<T>> {
+        let mut work = pin!(work);
+        if self.until.is_none() {
+            tokio::select! {
+                done = &mut work => return Ok(Some(done)),
+                () = self.asked() => {}
+            }
+        }
+        tokio::select! {
+            done = timeout_at(self.until.unwrap_or_else(Instant::now), work) => Ok(done.ok()),
+            () = self.signals.next() => Err(Failure::failed("stopped at once by a second signal")),
+        }
+    }
+}
+
+struct Chat {
+    address: Address,
+    sender: Sender,
+    output: Output,
+    /// With a file: how long to wait for the next message once it has ended.
+    file: Option<Duration>,
+    state: State,
+}
+
+/// What sending and receiving, which run side by side, know of each other.
+#[derive(Default)]
+struct State {
+    sent: Cell<u64>,
+    received: Cell<u64>,
+    /// When the last message came back.
+    last: Cell<Option<Instant>>,
+    /// A message waits for stdout: nothing more can come back meanwhile.
+    printing: Cell<bool>,
+    /// All lines were sent.
+    all_sent: Cell<bool>,
+    arrived: Notify,
+    stdout_failed: Notify,
+}
+
+/// Why we leave.
+enum Leave {
+    /// Everything was done, or `exit` was said.
+    Done,
+    /// The input, or a message, was no good; or messages are missing.
+    Failed(Failure),
+    Signal,
+    StdoutFailed,
+    /// It was not us: the session is over.
+    Ended(Arc<Ended>),
+}
+
+impl Chat {
+    async fn run(self, lines: mpsc::Receiver<Input>, receiver: Receiver, stop: &mut Stop) -> Outcome {
+        let why = self.talk_and_leave(lines, receiver, stop).await?;
+        self.outcome(why, stop).await
+    }
+
+    /// Talks until there is a reason to leave, and leaves.
+    async fn talk_and_leave(
+        &self,
+        mut lines: mpsc::Receiver<Input>,
+        receiver: Receiver,
+        stop: &mut Stop,
+    ) -> Outcome<Leave> {
+        let mut receiving = pin!(self.receive(receiver));
+        let why = tokio::select! {
+            ended = &mut receiving => Leave::Ended(ended),
+            sent = self.send(&mut lines) => sent.map_or_else(Leave::Failed, |()| Leave::Done),
+            () = stop.asked() => Leave::Signal,
+            () = self.state.stdout_failed.notified() => Leave::StdoutFailed,
+        };
+        drop(lines);
+        let leaving = async {
+            if !matches!(why, Leave::Ended(_)) {
+                self.sender.start_close(None);
+                // what arrives until then is printed, too
+                receiving.as_mut().await;
+            }
+            self.sender.closed().await;
+        };
+        stop.at_most(leaving).await?;
+        Ok(why)
+    }
+
+    /// What it comes to, once everything is printed.
+    async fn outcome(self, why: Leave, stop: &mut Stop) -> Outcome {
+        let all_back = self.all_back();
+        let Self { address, output, file, state, .. } = self;
+        let printing = async {
+            tokio::select! {
+                printed = output.finish() => printed,
+                // an edited line does not hold it up for long
+                () = sleep(LAST_WORDS), if file.is_none() => Ok(()),
+            }
+        };
+        // whoever asked us to stop need not wait for a reader of stdout that is stuck
+        let printed = stop.at_most(printing).await?;
+        let all_printed = printed.is_some();
+        printed.unwrap_or(Ok(())).map_err(|error| Failure::stdout(&error))?;
+        let missing = state.sent.get().saturating_sub(state.received.get());
+        match why {
+            Leave::Done | Leave::StdoutFailed => Ok(()),
+            Leave::Failed(failure) => Err(failure),
+            Leave::Signal => {
+                if file.is_some() && !(all_back && all_printed) {
+                    say_stopped(&state);
+                }
+                Ok(())
+            }
+            Leave::Ended(_) if all_back => Ok(()),
+            Leave::Ended(ended) if file.is_some() => {
+                let sent = state.sent.get();
+                let left = format!(", with {missing} of {sent} sent messages missing");
+                Err(session_over(&address, &ended, left))
+            }
+            Leave::Ended(ended) => Err(session_over(&address, &ended, "")),
+        }
+    }
+
+    /// Whether a whole file was sent, and as many messages came back.
+    fn all_back(&self) -> bool {
+        let State { sent, received, all_sent, .. } = &self.state;
+        self.file.is_some() && all_sent.get() && received.get() >= sent.get()
+    }
+
+    /// Sends the lines; with a file, waits for what comes back.
+    async fn send(&self, lines: &mut mpsc::Receiver<Input>) -> Outcome {
+        let state = &self.state;
+        while let Some(input) = lines.recv().await {
+            let (number, line) = match input {
+                Input::Line(_, line) if self.file.is_none() && line.trim() == "exit" => return Ok(()),
+                Input::Line(number, line) => (number, line),
+                Input::Failed(failure) => return Err(failure),
+            };
+            match self.sender.send(Message::text(line)).await {
+                Ok(_) => state.sent.set(state.sent.get() + 1),
+                Err(SendError { why: Why::Never(code), command }) => {
+                    let len = command.content.len();
+                    return Err(Failure::failed(format_args!(
+                        "line {number} of {len} bytes can't be sent to this server: {code}; split it"
+                    )));
+                }
+                // the session is over, which receiving will tell
+                Err(_) => std::future::pending().await,
+            }
+        }
+        state.all_sent.set(true);
+        match self.file {
+            Some(wait) => self.wait_for_all(wait).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn wait_for_all(&self, wait: Duration) -> Outcome {
+        let state = &self.state;
+        let mut since = Instant::now();
+        while !self.all_back() {
+            since = state.last.get().map_or(since, |last| last.max(since));
+            if timeout_at(since + wait, state.arrived.notified()).await.is_ok() {
+                continue;
+            }
+            if state.printing.get() {
+                since = Instant::now();
+            } else if state.last.get().is_none_or(|last| last <= since) {
+                let (sent, back) = (state.sent.get(), state.received.get());
+                return Err(Failure::failed(format_args!(
+                    "{} of {sent} messages did not come back: the last wait of {} was in vain; does the server echo? a longer --wait may help",
+                    sent - back,
+                    duration::show(wait)
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Receives and prints, to the end of the session.
+    async fn receive(&self, mut receiver: Receiver) -> Arc<Ended> {
+        let state = &self.state;
+        let mut broken = false;
+        loop {
+            let message = match receiver.recv_message().await {
+                Ok(message) => message,
+                Err(ended) => return ended,
+            };
+            state.received.set(state.received.get() + 1);
+            if !broken {
+                state.printing.set(true);
+                broken = !self.output.print(message).await;
+                state.printing.set(false);
+                if broken {
+                    state.stdout_failed.notify_one();
+                }
+            }
+            state.last.set(Some(Instant::now()));
+            state.arrived.notify_one();
+        }
+    }
+}

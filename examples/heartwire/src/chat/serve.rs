@@ -1,0 +1,263 @@
+//! `chat serve`: a server that returns what it gets, or sends it to all others.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use heartwire_core::escape::escape;
+use heartwire_tokio::{
+    Address, Code, Config, Ended, Limits, Message, Options, Report, Sender, Server, Session, Why,
+};
+use tokio::sync::oneshot;
+
+use super::hub::Hub;
+use super::longest_message;
+use crate::exit::{Failure, Outcome};
+use crate::signals::Signals;
+use crate::{duration, keys};
+
+/// How much of what a peer chose is shown in a log line, in characters.
+const SHOWN: usize = 100;
+/// What may wait for a peer in broadcast mode before it counts as too slow, in bytes.
+const BROADCAST_OUTPUT: usize = 16 * 1024 * 1024;
+
+/// The shortest of the times that a session waits.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// Serve chat sessions
+///
+/// Prints `listening on ADDRESS` on stdout for every address, once connections are accepted. Logs go to stderr.
+///
+/// SIGTERM or SIGINT tells the peers, waits until their sessions have ended, at most for the grace, and exits with 0; a
+/// second one exits at once with 1.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where to listen: tcp://HOST:PORT or unix://PATH; repeatable
+    #[arg(long, value_name = "ADDR", default_value = "tcp://127.0.0.1:9999")]
+    listen: Vec<Address>,
+
+    /// What becomes of a message
+    #[arg(long, value_enum, default_value_t = Mode::Echo)]
+    mode: Mode,
+
+    /// The time between heartbeats
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "5s")]
+    heartbeat: Duration,
+
+    /// How long a peer may be silent; longer than the heartbeat
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "30s")]
+    idle_timeout: Duration,
+
+    /// How long a handshake may take
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "10s")]
+    handshake_timeout: Duration,
+
+    /// The most sessions at once; who comes then is told so
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_sessions())]
+    max_sessions: usize,
+
+    /// How long a stop may take before what is left is cut
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "3s")]
+    grace: Duration,
+
+    #[command(flatten)]
+    keys: keys::Args,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// It goes back to who sent it
+    Echo,
+    /// It goes to all others; who reads too slowly is told `too-slow` and dropped
+    Broadcast,
+}
+
+pub fn run(args: Args) -> Outcome {
+    let options = options(&args)?;
+    super::block_on(serve(args.listen, args.mode, args.grace, options))
+}
+
+fn options(args: &Args) -> Outcome<Options> {
+    let keys = args.keys.keys()?;
+    let mut config = Config::builder()
+        .heartbeat_interval(args.heartbeat)
+        .silence_timeout(args.idle_timeout)
+        .handshake_timeout(args.handshake_timeout);
+    if args.mode == Mode::Broadcast {
+        config = config.queued_output(BROADCAST_OUTPUT);
+    }
+    for (option, time) in [
+        ("--heartbeat", args.heartbeat),
+        ("--idle-timeout", args.idle_timeout),
+        ("--handshake-timeout", args.handshake_timeout),
+    ] {
+        if !(SHORTEST..=duration::LONGEST).contains(&time) {
+            return Err(Failure::usage(format_args!(
+                "{option}: {} is not between {} and {}",
+                duration::show(time),
+                duration::show(SHORTEST),
+                duration::show(duration::LONGEST)
+            )));
+        }
+    }
+    if args.idle_timeout <= args.heartbeat {
+        return Err(Failure::usage(format_args!(
+            "--idle-timeout ({}) must be longer than --heartbeat ({}), or healthy peers are cut",
+            duration::show(args.idle_timeout),
+            duration::show(args.heartbeat)
+        )));
+    }
+    let config = config.build().map_err(Failure::usage)?;
+    let limits = Limits::builder()
+        .max_sessions(args.max_sessions)
+        .build()
+        .map_err(|error| Failure::usage(error.to_string().replacen("max_sessions", "--max-sessions", 1)))?;
+    Ok(Options::new(keys).config(config).limits(limits).grace(args.grace))
+}
+
+async fn serve(listen: Vec<Address>, mode: Mode, grace: Duration, options: Options) -> Outcome {
+    let signals = Signals::new().map_err(|error| Failure::failed(format_args!("no signals: {error}")))?;
+    let server = Server::bind(&listen, options).await.map_err(cannot_listen)?;
+    for address in server.local_addresses() {
+        // whoever started it need not read along
+        let _ = writeln!(io::stdout(), "listening on {address}");
+    }
+    let _ = io::stdout().flush();
+    let stop = stop_asked(signals, grace);
+    let report = match mode {
+        Mode::Echo => server.serve(echo, stop).await,
+        Mode::Broadcast => {
+            let hub = Arc::new(Hub::default());
+            server.serve(move |session| broadcast(session, Arc::clone(&hub)), stop).await
+        }
+    };
+    say_stopped(&report);
+    Ok(())
+}
+
+fn cannot_listen(error: io::Error) -> Failure {
+    let todo = match error.kind() {
+        io::ErrorKind::AddrInUse => "; stop what is listening there, or choose another address",
+        io::ErrorKind::PermissionDenied => "; choose an address that you may listen on",
+        io::ErrorKind::AddrNotAvailable => "; choose an address of this machine",
+        _ => "; check --listen",
+    };
+    // some errors say already what to do
+    let error = error.to_string();
+    let todo = if error.contains(';') { "" } else { todo };
+    Failure::failed(format_args!("{error}{todo}"))
+}
+
+/// Waits for the first signal; the second ends the program, wherever it is then.
+async fn stop_asked(mut signals: Signals, grace: Duration) {
+    let (asked, first) = oneshot::channel();
+    tokio::spawn(async move {
+        signals.next().await;
+        let _ = asked.send(());
+        signals.next().await;
+        let _ = writeln!(io::stderr(), "heartwire: stopped at once by a second signal");
+        std::process::exit(1);
+    });
+    let _ = first.await;
+    tracing::info!("stopping: telling the peers, at most {}", duration::show(grace));
+}
+
+/// What was cut is said whatever the logs are set to.
+fn say_stopped(report: &Report) {
+    let _ = writeln!(io::stderr(), "heartwire: {report}");
+}
+
+async fn echo(mut session: Session) {
+    say_connected(&session);
+    let ended = loop {
+        let message = match session.recv_message().await {
+            Ok(message) => message,
+            Err(ended) => break ended,
+        };
+        say_received(&session, &message);
+        if let Err(refused) = session.send(message).await
+            && let Why::Never(code) = refused.why
+        {
+            // Better no session than one in which a message is missing.
+            let detail = cannot_return(code, &refused.command, longest_message(&session));
+            session.fail(code, detail);
+        }
+    };
+    say_closed(&session, &ended);
+}
+
+/// Why a message can't go back to who sent it, `limit` being the most bytes he takes. That is nobody's
+/// fault: what may be sent and what may be returned is not the same.
+fn cannot_return(code: Code, message: &Message, limit: u64) -> String {
+    let len = message.content.len();
+    match code {
+        Code::HeaderTooLarge => {
+            let content_type = message.content_type.len();
+            match message.app.as_json().map_or(0, str::len) {
+                0 => format!("the content type is too long to be sent back: {content_type} bytes"),
+                app => format!(
+                    "the content type and the app entries are too long to be sent back: {content_type} and {app} bytes"
+                ),
+            }
+        }
+        Code::MessageTooLarge => {
+            format!("the message can't be sent back: its {len} bytes are more than the {limit} that you take")
+        }
+        Code::EmptyContent => {
+            "the message can't be sent back: it is empty, which only peers with the feature `chunk` take"
+                .into()
+        }
+        code => format!("the message of {len} bytes can't be sent back: {code}"),
+    }
+}
+
+async fn broadcast(mut session: Session, hub: Arc<Hub>) {
+    // who reads that somebody is connected may count on him hearing what is sent
+    let member = hub.join(session.sender().clone());
+    say_connected(&session);
+    let ended = loop {
+        let message = match session.recv_message().await {
+            Ok(message) => message,
+            Err(ended) => break ended,
+        };
+        say_received(&session, &message);
+        for (other, why) in hub.send_to_others(&member, &message, BROADCAST_OUTPUT) {
+            match why {
+                Why::Full => {
+                    tracing::warn!("session {}: too slow, dropped", other.id());
+                    let detail = format!("{BROADCAST_OUTPUT} bytes or more waited for you to read them");
+                    other.fail(Code::TooSlow, detail);
+                }
+                why => tracing::warn!("session {}: a message was not passed on: {why}", other.id()),
+            }
+        }
+    };
+    drop(member);
+    say_closed(&session, &ended);
+}
+
+// Session ids are the server's own; everything else in these lines may be the peer's choice.
+
+fn say_connected(session: &Sender) {
+    let peer: &dyn Display = match session.peer_address() {
+        Some(address) => address,
+        None => &"a local client",
+    };
+    let features = if session.established().features.is_some() { "" } else { " (a peer without features)" };
+    tracing::info!("session {}: connected: {peer}{features}", session.id());
+}
+
+fn say_received(session: &Sender, message: &Message) {
+    let content_type = escape(&message.content_type).limit(SHOWN);
+    tracing::info!("session {}: received {} bytes, {content_type}", session.id(), message.content.len());
+}
+
+fn say_closed(session: &Sender, ended: &Ended) {
+    // an ending is shown escaped, and may be as long as the peer likes
+    let ended = ended.to_string();
+    let short: String = ended.chars().take(2 * SHOWN).collect();
+    let more = if short.len() < ended.len() { "…" } else { "" };
+    tracing::info!("session {}: closed: {short}{more}", session.id());
+}

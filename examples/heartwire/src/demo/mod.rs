@@ -1,0 +1,40 @@
+//! `demo`: a server and several clients in one process, over loopback. Every line of its timeline
+//! comes from an event that arrived; if one that should have did not, the demo fails.
+
+mod act;
+mod faults;
+mod stage;
+mod timeline;
+
+use std::time::Duration;
+
+use crate::exit::{Failure, Outcome};
+use timeline::Timeline;
+
+/// What the whole demo may take. It takes a few seconds.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Show everything in one process over loopback, with a readable timeline
+///
+/// Needs no key, no network and no other program. Every line comes from an event that arrived; the exit code is 1 if
+/// one that should have did not.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+pub fn run(_: &Args) -> Outcome {
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| Failure::failed(format_args!("can't start the runtime: {error}")))?;
+    let timeline = Timeline::start();
+    let played = runtime.block_on(async {
+        tokio::time::timeout(PATIENCE, act::play(&timeline)).await.unwrap_or_else(|_| {
+            Err(format!("{} did not happen within {PATIENCE:?}", timeline.awaited()).into())
+        })
+    });
+    // What is left of an act that failed must not keep the program.
+    runtime.shutdown_background();
+    played.map_err(|error| {
+        Failure::failed(format_args!("the demo failed: {error}; this should not happen, please report it"))
+    })?;
+    timeline.finish();
+    Ok(())
+}
