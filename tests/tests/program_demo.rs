@@ -1,0 +1,47 @@
+//! The demo, as a newcomer runs it.
+
+use std::time::{Duration, Instant};
+
+use heartwire_tests::program::{heartwire, run};
+
+#[test]
+fn the_demo_shows_all_of_it_and_says_so() {
+    // The program may have to be built first.
+    let mut demo = heartwire(["demo"]);
+    let begun = Instant::now();
+    let finished = run(&mut demo, b"");
+    assert_eq!((finished.code(), finished.stderr.as_str()), (0, ""), "{}", finished.stdout);
+    assert!(begun.elapsed() < Duration::from_secs(15));
+    let mut at = 0;
+    for line in [
+        "listening on tcp://127.0.0.1:",
+        "listening on unix://",
+        "boris    session",
+        "sent and got back: Привет, мир",
+        "sent and got back: 你好，世界",
+        "sent and got back: שלום עולם",
+        "received: small message 1",
+        "received the 16 MiB, after ",
+        "all 16 MiB came back, byte for byte",
+        "chen     round trip",
+        "mallory  no session: mac-mismatch",
+        "server   content-crc-mismatch",
+        "dora     the peer reports content-crc-mismatch",
+        "server   peer-silent",
+        "emil     the peer reports peer-silent",
+        "ada      closed by the peer: Server shutting down",
+        "server   stopped in",
+        "All of it arrived",
+    ] {
+        let found = finished.stdout[at..].find(line);
+        at += found.unwrap_or_else(|| panic!("{line:?} is missing, or too early:\n{}", finished.stdout));
+    }
+}
+
+#[test]
+fn a_demo_that_can_not_go_on_fails_and_says_why() {
+    let finished = run(heartwire(["demo"]).env("TMPDIR", "/nowhere/at/all"), b"");
+    assert_eq!(finished.code(), 1);
+    assert!(finished.stderr.starts_with("heartwire: the demo failed: "), "{}", finished.stderr);
+    assert_eq!(finished.stderr.lines().count(), 1);
+}
