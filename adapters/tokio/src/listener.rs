@@ -35,19 +35,23 @@ pub(crate) enum Stream {
 }
 
 impl Listener {
+    /// Listens here. Errors begin with the address.
     pub(crate) async fn bind(address: &Address) -> io::Result<Self> {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
         match address {
-            Address::Tcp { host, port } => Ok(Self::Tcp(bind_tcp(host, *port).await?)),
+            Address::Tcp { host, port } => bind_tcp(host, *port).await.map(Self::Tcp).map_err(named),
             #[cfg(unix)]
             Address::Unix(path) => {
                 let path = path.clone();
                 // Telling a stale file from a live server may take a moment.
                 let bound = tokio::task::spawn_blocking(move || heartwire_std::unix_socket::bind(path));
-                let (listener, file) = bound.await.map_err(io::Error::other)??;
-                listener.set_nonblocking(true)?;
-                Ok(Self::Unix(file, tokio::net::UnixListener::from_std(listener)?))
+                // Its own errors name the path already.
+                let (listener, file) = bound.await.map_err(|error| named(io::Error::other(error)))??;
+                listener.set_nonblocking(true).map_err(named)?;
+                let listener = tokio::net::UnixListener::from_std(listener).map_err(named)?;
+                Ok(Self::Unix(file, listener))
             }
-            _ => Err(io::Error::new(io::ErrorKind::Unsupported, "not to be had on this system")),
+            _ => Err(named(io::Error::new(io::ErrorKind::Unsupported, "not to be had on this system"))),
         }
     }
 

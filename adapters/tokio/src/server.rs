@@ -47,12 +47,9 @@ impl Server {
         let mut listeners = Vec::new();
         let mut bound = Vec::new();
         for address in addresses {
-            let listener = Listener::bind(address).await.map_err(|error| {
-                // some errors name the address already, and it should stand there once
-                let (error, kind, named) = (error.to_string(), error.kind(), format!("{address}: "));
-                let why = error.strip_prefix(&named).unwrap_or(&error);
-                io::Error::new(kind, format!("can't listen on {address}: {why}"))
-            })?;
+            let listener = Listener::bind(address)
+                .await
+                .map_err(|error| io::Error::new(error.kind(), format!("can't listen on {error}")))?;
             bound.push(listener.local_address()?);
             listeners.push(listener);
         }
