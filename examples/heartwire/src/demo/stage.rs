@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use heartwire_tokio::{
-    Address, Config, Ended, Event, Key, Keys, Message, Options, Report, Server, Session, connect,
-};
+use heartwire_tokio::{Address, Config, Ended, Event, Key, Keys, Options, Report, Server, Session, connect};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -90,9 +88,8 @@ async fn echo(mut session: Session, tell: mpsc::UnboundedSender<Seen>) {
                 let size = message.content.len();
                 let head = message.content.get(..size.min(40)).unwrap_or_default();
                 let _ = tell.send(Seen::Message { size, text: String::from_utf8_lossy(head).into_owned() });
-                let Message { content_type, content, app } = message;
                 // Refused: the session is closing, and the last event is next.
-                let _ = session.send(Message { content_type, content, app }).await;
+                let _ = session.send(message).await;
             }
             Event::Ended(ended) => {
                 let _ = tell.send(Seen::Ended(ended));
