@@ -3,6 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::wire::envelope::FrameLimits;
+
 /// How large messages reach the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receive {
@@ -109,9 +111,9 @@ config! {
     /// The largest content of a frame accepted, in bytes: 10 MiB by default, the most there is.
     /// Below that, frames are refused that the protocol allows; heartwire's own hold 64 KiB at most,
     /// towards a peer that takes chunks.
-    content_limit: usize = 10 * 1024 * 1024, 64 * 1024, 10 * 1024 * 1024;
+    content_limit: usize = FrameLimits::PROTOCOL.content, 64 * 1024, FrameLimits::PROTOCOL.content;
     /// The largest header and content accepted before the handshake is done, in bytes each: 4 KiB by default.
-    handshake_frame_limit: usize = 4096, 1024, 64 * 1024;
+    handshake_frame_limit: usize = 4096, 1024, FrameLimits::PROTOCOL.header;
     /// The largest message accepted, in bytes: 64 MiB by default. For messages gathered whole it is
     /// one budget over all unfinished ones of the session. It is announced to the peer.
     message_limit: u64 = 64 * 1024 * 1024, 1, MAX_WIRE_INTEGER;

@@ -49,6 +49,14 @@ pub struct Established {
     pub limits: PeerLimits,
 }
 
+impl Established {
+    /// The largest message that can be sent, in bytes.
+    #[must_use]
+    pub fn longest_message(&self) -> u64 {
+        self.limits.longest_message(self.features.as_ref())
+    }
+}
+
 /// A part of a large message, in order; parts of different messages may alternate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {

@@ -49,11 +49,11 @@ pub(crate) fn session_id(offered: Option<Arc<str>>) -> Result<Arc<str>, Error> {
 
 /// What sending has to keep to, from what the peer said of itself.
 pub(crate) fn terms(config: &Config, peer: &Hello) -> Terms {
-    let unfinished = usize::try_from(peer.limits.unfinished).unwrap_or(usize::MAX);
+    let features = peer.features.as_ref();
     Terms {
-        chunk: peer.features.as_ref().is_some_and(Features::chunk) && unfinished > 0,
+        chunk: peer.limits.takes_chunks(features),
         chunk_size: config.chunk_size(),
-        unfinished,
-        message: peer.limits.message,
+        unfinished: usize::try_from(peer.limits.unfinished).unwrap_or(usize::MAX),
+        message: peer.limits.longest_message(features),
     }
 }

@@ -33,7 +33,7 @@ pub(crate) struct Terms {
     pub(crate) chunk_size: usize,
     /// Messages the peer lets us have unfinished.
     pub(crate) unfinished: usize,
-    /// The peer's budget for messages, in bytes.
+    /// The largest message to the peer, and its budget for all that are unfinished, in bytes.
     pub(crate) message: u64,
 }
 

@@ -19,8 +19,6 @@ use crate::keys;
 
 /// How much is read at a time.
 const PIECE: usize = 64 * 1024;
-/// The most that the envelope format has for a header and for a content.
-const ENVELOPE: FrameLimits = FrameLimits { header: 64 * 1024, content: 10 * 1024 * 1024 };
 
 /// Decode captured bytes into one JSON object per frame
 ///
@@ -74,8 +72,9 @@ pub fn run(args: &Args) -> Outcome {
     match args.format {
         Format::Envelope => {
             let asked = args.limit.and_then(|limit| usize::try_from(limit).ok());
-            let content = asked.map_or(ENVELOPE.content, |limit| limit.min(ENVELOPE.content));
-            envelope(&name, keys, FrameLimits { content, ..ENVELOPE }, input, out)
+            let most = FrameLimits::PROTOCOL;
+            let content = asked.map_or(most.content, |limit| limit.min(most.content));
+            envelope(&name, keys, FrameLimits { content, ..most }, input, out)
         }
     }
 }

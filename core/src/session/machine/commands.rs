@@ -3,7 +3,7 @@
 use alloc::string::String;
 use bytes::Bytes;
 
-use super::{HEADER_LIMIT, HEADER_REST, Session, WHOLE_LIMIT};
+use super::{HEADER_REST, Session};
 use crate::config::MAX_WIRE_INTEGER;
 use crate::error::Code;
 use crate::message::{App, ContentType, Message};
@@ -15,7 +15,7 @@ use crate::session::event::EndedBy;
 use crate::session::outbox::{Outbox, Terms};
 use crate::session::state::State;
 use crate::time::Instant;
-use crate::wire::envelope::{Chunk, Header, Kind, Protection, header_len};
+use crate::wire::envelope::{Chunk, FrameLimits, Header, Kind, Protection, header_len};
 
 impl<P: Protection> Session<P> {
     pub(super) fn send(&mut self, message: Message) -> Result<Ticket, Refused<Command>> {
@@ -63,7 +63,7 @@ impl<P: Protection> Session<P> {
         let terms = self.terms()?;
         self.check_header(&message.content_type, &message.app, Outbox::is_large(message, &terms))?;
         let size = message.content.len() as u64;
-        if size > terms.message || (!terms.chunk && size > WHOLE_LIMIT) {
+        if size > terms.message {
             return Err(Why::Never(Code::MessageTooLarge));
         }
         if !terms.chunk && size == 0 {
@@ -127,7 +127,7 @@ impl<P: Protection> Session<P> {
     /// where it is escaped.
     fn check_header(&self, content_type: &ContentType, app: &App, chunks: bool) -> Result<(), Why> {
         let short = content_type.len().saturating_mul(6).saturating_add(app.as_json().map_or(0, str::len));
-        if short.saturating_add(HEADER_REST) <= HEADER_LIMIT {
+        if short.saturating_add(HEADER_REST) <= FrameLimits::PROTOCOL.header {
             return Ok(());
         }
         let (app, session_id) = (app.clone(), self.conversation.session_id.clone());
@@ -139,7 +139,9 @@ impl<P: Protection> Session<P> {
         } else {
             Kind::Message { app }
         };
-        if header_len(&Header { kind, content_type: content_type.clone(), session_id }) > HEADER_LIMIT {
+        if header_len(&Header { kind, content_type: content_type.clone(), session_id })
+            > FrameLimits::PROTOCOL.header
+        {
             return Err(Why::Never(Code::HeaderTooLarge));
         }
         Ok(())

@@ -41,13 +41,9 @@ const ENCODE_AHEAD: usize = 64 * 1024;
 /// The least and the most that is read at once, in bytes.
 const READ_MIN: usize = 4 * 1024;
 const READ_MAX: usize = 64 * 1024;
-/// The header limit of the protocol, in bytes.
-const HEADER_LIMIT: usize = 64 * 1024;
 /// What a header holds beside content type and entries, in bytes, at most: session id and keys. Within
 /// it, nothing has to be counted exactly.
 const HEADER_REST: usize = 2048;
-/// The largest message to a peer that takes no chunks, in bytes.
-const WHOLE_LIMIT: u64 = 10 * 1024 * 1024;
 
 /// A session over the envelope protocol, either side of it.
 ///

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::{HEADER_LIMIT, READ_MAX, READ_MIN, Session};
+use super::{READ_MAX, READ_MIN, Session};
 use crate::error::Code;
 use crate::session::closing::Ending;
 use crate::session::event::EndedBy;
@@ -28,7 +28,7 @@ impl<P: Protection> Session<P> {
                 let limit = self.config.handshake_frame_limit();
                 FrameLimits { header: limit, content: limit }
             } else {
-                FrameLimits { header: HEADER_LIMIT, content: self.config.content_limit() }
+                FrameLimits { content: self.config.content_limit(), ..FrameLimits::PROTOCOL }
             };
             let result = match self.connection.link.decode(rx, limits) {
                 Ok(None) => break,

@@ -22,6 +22,11 @@ pub struct FrameLimits {
     pub content: usize,
 }
 
+impl FrameLimits {
+    /// The most that the protocol has.
+    pub const PROTOCOL: Self = Self { header: 64 * 1024, content: 10 * 1024 * 1024 };
+}
+
 /// Takes frames off the front of a receive buffer, whatever pieces they arrive in.
 ///
 /// ```

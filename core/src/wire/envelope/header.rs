@@ -14,6 +14,7 @@ use bytes::Bytes;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::decode::FrameLimits;
 use super::encode::Sink;
 use crate::config::MAX_WIRE_INTEGER;
 use crate::error::{Code, Error};
@@ -108,6 +109,25 @@ pub struct PeerLimits {
     pub message: u64,
     /// Messages begun and not ended.
     pub unfinished: u64,
+}
+
+impl PeerLimits {
+    /// Whether a side with these limits and features is sent large messages in chunks.
+    #[must_use]
+    pub fn takes_chunks(&self, features: Option<&Features>) -> bool {
+        self.unfinished > 0 && features.is_some_and(Features::chunk)
+    }
+
+    /// The largest message, in bytes, that can be sent to a side with these limits and features: without
+    /// chunks it has to fit one frame.
+    #[must_use]
+    pub fn longest_message(&self, features: Option<&Features>) -> u64 {
+        if self.takes_chunks(features) {
+            self.message
+        } else {
+            self.message.min(FrameLimits::PROTOCOL.content as u64)
+        }
+    }
 }
 
 impl Default for PeerLimits {

@@ -13,7 +13,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::endings::{no_session, session_over};
 use super::input::{self, Input, Source};
-use super::longest_message;
 use super::output::Output;
 use super::terminal::Terminal;
 use crate::exit::{Failure, Outcome};
@@ -79,7 +78,7 @@ async fn chat(
             return Ok(());
         }
     };
-    let limit = longest_message(&session);
+    let limit = session.established().longest_message();
     // people get an editor; everything else is lines
     let people = source.is_none() && io::stdin().is_terminal() && io::stdout().is_terminal();
     let mut terminal = None;

@@ -10,13 +10,8 @@ mod terminal;
 
 use std::future::Future;
 
-use clap::Subcommand;
-use heartwire_tokio::Sender;
-
 use crate::exit::{Failure, Outcome};
-
-/// The largest message to a peer that takes no chunks, in bytes.
-const WHOLE_LIMIT: u64 = 10 * 1024 * 1024;
+use clap::Subcommand;
 
 /// Exchange messages over sessions
 #[derive(Debug, Subcommand)]
@@ -41,13 +36,4 @@ fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
     let outcome = runtime.block_on(work);
     runtime.shutdown_background();
     outcome
-}
-
-/// The most bytes that the other side takes in a message.
-fn longest_message(session: &Sender) -> u64 {
-    let established = session.established();
-    match &established.features {
-        Some(features) if features.chunk() => established.limits.message,
-        _ => established.limits.message.min(WHOLE_LIMIT),
-    }
 }

@@ -13,7 +13,6 @@ use heartwire_tokio::{
 use tokio::sync::oneshot;
 
 use super::hub::Hub;
-use super::longest_message;
 use crate::exit::{Failure, Outcome};
 use crate::signals::Signals;
 use crate::{duration, keys};
@@ -181,7 +180,7 @@ async fn echo(mut session: Session) {
             && let Why::Never(code) = refused.why
         {
             // Better no session than one in which a message is missing.
-            let detail = cannot_return(code, &refused.command, longest_message(&session));
+            let detail = cannot_return(code, &refused.command, session.established().longest_message());
             session.fail(code, detail);
         }
     };

@@ -316,3 +316,15 @@ fn errors_quote_no_more_than_a_line() {
     assert!(error.detail().len() < 200, "{error}");
     assert!(!error.detail().contains('\n'));
 }
+
+#[test]
+fn the_longest_message_depends_on_whether_chunks_are_taken() {
+    const FRAME: u64 = 10 * 1024 * 1024;
+    let chunk = Features(std::vec![Features::CHUNK.to_string()]);
+    let of = |message, unfinished| PeerLimits { message, unfinished };
+    assert_eq!(of(FRAME * 2, 1).longest_message(Some(&chunk)), FRAME * 2);
+    assert_eq!(of(FRAME * 2, 0).longest_message(Some(&chunk)), FRAME);
+    assert_eq!(of(FRAME * 2, 1).longest_message(Some(&Features::default())), FRAME);
+    assert_eq!(of(FRAME * 2, 1).longest_message(None), FRAME);
+    assert_eq!(of(5, 1).longest_message(None), 5);
+}
