@@ -1,5 +1,6 @@
 //! Shared keys: wiped when dropped, never printed, compared in constant time.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -72,12 +73,43 @@ impl Key {
         self.mac(parts).verify_slice(tag).is_ok()
     }
 
+    /// The state after a first part, to be used with any second one.
+    pub(crate) fn begin(&self, part: &[u8]) -> MacState {
+        MacState(self.mac(&[part]))
+    }
+
     fn mac(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
         let mut mac = self.prepared.clone();
         for part in parts {
             mac.update(part);
         }
         mac
+    }
+}
+
+/// An HMAC-SHA256 whose first part is done.
+#[derive(Clone)]
+pub(crate) struct MacState(Hmac<Sha256>);
+
+impl MacState {
+    /// The HMAC-SHA256 when `rest` follows.
+    pub(crate) fn sign(&self, rest: &[u8]) -> [u8; 32] {
+        let mut mac = self.0.clone();
+        mac.update(rest);
+        mac.finalize().into_bytes().into()
+    }
+
+    /// Whether `tag` is the HMAC-SHA256 when `rest` follows; takes the same time whatever differs.
+    pub(crate) fn verify(&self, rest: &[u8], tag: &[u8]) -> bool {
+        let mut mac = self.0.clone();
+        mac.update(rest);
+        mac.verify_slice(tag).is_ok()
+    }
+}
+
+impl fmt::Debug for MacState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MacState(..)")
     }
 }
 
@@ -136,14 +168,17 @@ impl core::error::Error for WeakKey {}
 /// ```
 #[derive(Clone, Debug)]
 pub struct Keys {
-    keys: Vec<Key>,
+    /// Shared by the sessions of a server. Never empty.
+    keys: Arc<[Key]>,
+    /// The only one that counts, when that is settled.
+    settled: Option<usize>,
 }
 
 impl Keys {
     /// Keys of which `key` signs, and verifies.
     #[must_use]
     pub fn new(key: Key) -> Self {
-        Self { keys: alloc::vec![key] }
+        Self { keys: [key].into(), settled: None }
     }
 
     /// The same, and `key` verifies too. One that is there already is not added again; beyond
@@ -151,7 +186,7 @@ impl Keys {
     #[must_use]
     pub fn and_accept(mut self, key: Key) -> Self {
         if self.keys.len() < MAX_KEYS && !self.keys.contains(&key) {
-            self.keys.push(key);
+            self.keys = self.keys.iter().cloned().chain([key]).collect();
         }
         self
     }
@@ -160,24 +195,26 @@ impl Keys {
     #[must_use]
     #[allow(clippy::len_without_is_empty)] // never empty
     pub fn len(&self) -> usize {
-        self.keys.len()
+        if self.settled.is_some() { 1 } else { self.keys.len() }
     }
 
     /// The key that signs.
     pub(crate) fn signing(&self) -> Option<&Key> {
-        self.keys.first()
+        self.keys.get(self.settled.unwrap_or(0))
+    }
+
+    /// The one key there is, unless there are several.
+    pub(crate) fn only(&self) -> Option<&Key> {
+        if self.len() == 1 { self.signing() } else { None }
     }
 
     /// Narrows the keys to the one that fits, which signs from then on. Says whether one fitted.
     pub(crate) fn settle(&mut self, parts: &[&[u8]], tag: &[u8]) -> bool {
-        let Some(at) = self.keys.iter().position(|key| key.verify(parts, tag)) else {
-            return false;
-        };
-        if self.keys.len() > 1 {
-            self.keys.swap(0, at);
-            self.keys.truncate(1);
+        if let Some(key) = self.only() {
+            return key.verify(parts, tag);
         }
-        true
+        self.settled = self.keys.iter().position(|key| key.verify(parts, tag));
+        self.settled.is_some()
     }
 }
 

@@ -111,7 +111,8 @@ impl Deref for ContentType {
 
 impl PartialEq for ContentType {
     fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
+        // Mostly it is one of the known ones, or a copy of the same.
+        core::ptr::eq(self.as_str(), other.as_str()) || self.as_str() == other.as_str()
     }
 }
 

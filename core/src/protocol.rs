@@ -1,9 +1,11 @@
 //! The one trait that a driver knows.
 
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use bytes::BytesMut;
 use core::fmt;
 
+use crate::buf::TransmitQueue;
 use crate::error::Code;
 use crate::time::Instant;
 
@@ -16,7 +18,7 @@ use crate::time::Instant;
 ///   application, the news that bytes left, that the transport is gone, that time passed.
 /// * **`poll_event`** takes out what happened, in order. The last event says how it ended.
 /// * **`poll`** says what the machine wants next ([`Interest`]), and encodes what is due.
-/// * **`transmit_slices`** lends out the bytes to write.
+/// * **`transmit_slices`** shows the bytes to write, **`lend_transmit`** hands them over.
 ///
 /// Calls in any order are harmless, and calling twice does nothing twice. `poll` is cheap when
 /// there is nothing to do, so call it after anything that went in.
@@ -48,10 +50,19 @@ pub trait Protocol {
         command: Self::Command,
     ) -> Result<Ticket, Refused<Self::Command>>;
 
-    /// The transport took the first `n` bytes of [`transmit_slices`](Self::transmit_slices).
+    /// Whether handling this command depends on what time it is. Where it does not, any time may be given: for
+    /// who gives many commands, reading the clock takes longer than some of them.
+    #[must_use]
+    fn needs_time(command: &Self::Command) -> bool {
+        let _ = command;
+        true
+    }
+
+    /// The transport took the first `n` bytes of those to write: of those that are lent first.
     fn handle_transmitted(&mut self, now: Instant, n: usize);
 
-    /// The deadline of [`Interest`] may have passed. Calling early does nothing.
+    /// The deadline of [`Interest`] may have passed. Calling early does nothing but give back memory that is
+    /// not needed while little happens.
     fn handle_timeout(&mut self, now: Instant);
 
     /// The transport failed, in one direction or in both, or is to be given up. What stands in `rx` is
@@ -61,6 +72,13 @@ pub trait Protocol {
     /// The next event, oldest first. The last one says by whom and why it ended, and what was not
     /// sent; after it there is never another.
     fn poll_event(&mut self) -> Option<Self::Event>;
+
+    /// The next event, and a few of those that wait behind it, appended to `more`: for who takes many and
+    /// can't hold on to the machine. Only small ones, so that little waits beyond the machine's own limits.
+    fn poll_events(&mut self, more: &mut VecDeque<Self::Event>) -> Option<Self::Event> {
+        let _ = more;
+        self.poll_event()
+    }
 
     /// How it ended, once that is known: the short form of the last event, which stays when that
     /// was taken.
@@ -72,6 +90,11 @@ pub trait Protocol {
     /// Fills `out` with the bytes to write, in order, and returns how many slices it used. Bytes
     /// stay until [`handle_transmitted`](Self::handle_transmitted) says that the transport has them.
     fn transmit_slices<'a>(&'a self, out: &mut [&'a [u8]]) -> usize;
+
+    /// Moves the bytes to write to `to`, if that is empty: for a driver that does not hold the machine while
+    /// it writes. [`transmit_slices`](Self::transmit_slices) shows them no more;
+    /// [`handle_transmitted`](Self::handle_transmitted) is told of them as of any.
+    fn lend_transmit(&mut self, to: &mut TransmitQueue);
 }
 
 /// What a machine wants from its driver. A level, not an edge: it holds until the next call.

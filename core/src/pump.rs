@@ -1,13 +1,16 @@
 //! A machine with its receive buffer and its timers: the half of a driver that needs no runtime.
 
+use alloc::collections::VecDeque;
+
 use bytes::BytesMut;
 
+use crate::buf::TransmitQueue;
 use crate::protocol::{Cut, Interest, Protocol, Refused, Ticket};
 use crate::time::Instant;
 use crate::timer::Alarm;
 
 /// A receive buffer that nothing is in is given back above this size, in bytes.
-const KEEP: usize = 64 * 1024;
+const KEEP: usize = 128 * 1024;
 
 /// Owns a machine and its receive buffer. A driver makes turns of it:
 ///
@@ -38,14 +41,28 @@ const KEEP: usize = 64 * 1024;
 pub struct Pump<P> {
     machine: P,
     rx: BytesMut,
+    /// A driver has the buffer, with what is not understood in it.
+    rx_lent: bool,
+    /// Everything received is understood as far as it can be: when the machine was last polled it wanted
+    /// more, and nothing came since.
+    caught_up: bool,
     alarm: Alarm,
+    /// The deadline as it was last polled.
+    deadline: Option<Instant>,
 }
 
 impl<P: Protocol> Pump<P> {
     /// A pump for this machine.
     #[must_use]
     pub fn new(machine: P) -> Self {
-        Self { machine, rx: BytesMut::new(), alarm: Alarm::new() }
+        Self {
+            machine,
+            rx: BytesMut::new(),
+            rx_lent: false,
+            caught_up: false,
+            alarm: Alarm::new(),
+            deadline: None,
+        }
     }
 
     /// The machine, to ask it things.
@@ -65,6 +82,7 @@ impl<P: Protocol> Pump<P> {
     /// # Errors
     ///
     /// As [`Protocol::handle_command`].
+    #[inline]
     pub fn handle_command(
         &mut self,
         now: Instant,
@@ -75,6 +93,7 @@ impl<P: Protocol> Pump<P> {
 
     /// `n` bytes were appended to the buffer that [`io`](Self::io) lent; none: the peer's stream ended.
     pub fn handle_read(&mut self, now: Instant, n: usize) {
+        self.caught_up = false;
         if n == 0 {
             self.machine.handle_eof(now, &mut self.rx);
         } else {
@@ -101,26 +120,83 @@ impl<P: Protocol> Pump<P> {
 
     /// The transport failed, or is to be given up.
     pub fn handle_cut(&mut self, now: Instant, cut: Cut) {
+        self.caught_up = false;
         self.machine.handle_cut(now, &mut self.rx, cut);
     }
 
     /// The next event. Taking events makes room: what had arrived beyond it is understood then.
     pub fn poll_event(&mut self, now: Instant) -> Option<P::Event> {
         let event = self.machine.poll_event();
+        if self.rx_lent || self.caught_up {
+            return event;
+        }
+        self.machine.handle_input(now, &mut self.rx, 0);
+        event.or_else(|| self.machine.poll_event())
+    }
+
+    /// As [`poll_event`](Self::poll_event), with [a few more](Protocol::poll_events), for whom reading the clock
+    /// takes long: it is read only if something waits to be understood.
+    #[inline]
+    pub fn poll_events(
+        &mut self,
+        now: impl FnOnce() -> Instant,
+        more: &mut VecDeque<P::Event>,
+    ) -> Option<P::Event> {
+        let event = self.machine.poll_events(more);
+        if self.rx_lent || self.caught_up {
+            return event;
+        }
         // With every event, not only when there is none left: otherwise each one taken would let more be
         // read behind what waits already, and that would grow without bound.
-        self.machine.handle_input(now, &mut self.rx, 0);
+        self.machine.handle_input(now(), &mut self.rx, 0);
         event.or_else(|| self.machine.poll_event())
     }
 
     /// What the machine wants next.
     pub fn poll(&mut self, now: Instant) -> Interest {
-        self.machine.poll(now)
+        let interest = self.machine.poll(now);
+        self.deadline = interest.deadline;
+        self.caught_up = interest.read > 0;
+        interest
+    }
+
+    /// Whether the deadline has passed that the machine had when it was last polled. It may have moved
+    /// since; [`handle_timeout`](Self::handle_timeout) does nothing then.
+    #[must_use]
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// The sleep is over, even if early: the next [`rearm`](Self::rearm) says when it is to be armed for again.
+    /// Otherwise as [`handle_timeout`](Self::handle_timeout).
+    pub fn handle_alarm(&mut self, now: Instant) {
+        self.alarm.went_off();
+        self.handle_timeout(now);
     }
 
     /// The time to arm the sleep for now; none: leave it as it is.
     pub fn rearm(&mut self, now: Instant, interest: &Interest) -> Option<Instant> {
         self.alarm.rearm(now, interest.deadline)
+    }
+
+    /// Hands the receive buffer over, with what is not understood yet: for a driver that does not hold the
+    /// pump while it reads. It gives it back with [`return_rx`](Self::return_rx), then tells
+    /// [`handle_read`](Self::handle_read) what was appended.
+    pub fn lend_rx(&mut self) -> BytesMut {
+        self.rx_lent = true;
+        core::mem::take(&mut self.rx)
+    }
+
+    /// Takes the receive buffer back.
+    pub fn return_rx(&mut self, rx: BytesMut) {
+        self.rx_lent = false;
+        self.rx = rx;
+    }
+
+    /// Moves the bytes to write to `to`, if that is empty: for a driver that does not hold the pump while it
+    /// writes. It tells [`handle_transmitted`](Self::handle_transmitted) what the transport took of them.
+    pub fn lend_transmit(&mut self, to: &mut TransmitQueue) {
+        self.machine.lend_transmit(to);
     }
 
     /// The receive buffer, to append to, and the machine, whose slices are to be written: one borrow

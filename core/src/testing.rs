@@ -142,7 +142,7 @@ impl<P: Protocol> Side<P> {
         let interest = self.pump.poll(now);
         let mut busy = false;
         if interest.write && !self.hold_output {
-            let mut slices = [&[][..]; 8];
+            let mut slices = [&[][..]; 16];
             let (_, machine) = self.pump.io();
             let used = machine.transmit_slices(&mut slices);
             let offered: Vec<u8> = slices.iter().take(used).flat_map(|slice| slice.iter().copied()).collect();

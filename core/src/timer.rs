@@ -15,7 +15,9 @@ use crate::time::Instant;
 /// assert_eq!(alarm.rearm(t(0), Some(t(5))), Some(t(5)));
 /// assert_eq!(alarm.rearm(t(1), Some(t(6))), None); // later: leave it
 /// assert_eq!(alarm.rearm(t(2), Some(t(3))), Some(t(3))); // earlier
-/// assert_eq!(alarm.rearm(t(3), Some(t(6))), Some(t(6))); // it went off
+/// assert_eq!(alarm.rearm(t(3), Some(t(6))), Some(t(6))); // its time has passed
+/// alarm.went_off();
+/// assert_eq!(alarm.rearm(t(5), Some(t(6))), Some(t(6))); // it went off early
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Alarm {
@@ -27,6 +29,11 @@ impl Alarm {
     #[must_use]
     pub const fn new() -> Self {
         Self { armed: None }
+    }
+
+    /// The sleep is over, early or not: it has to be armed again.
+    pub fn went_off(&mut self) {
+        self.armed = None;
     }
 
     /// The time to arm the sleep for now, or none to leave it as it is.
@@ -44,5 +51,8 @@ impl Alarm {
 
 /// The earliest of several deadlines.
 pub(crate) fn earliest<const N: usize>(deadlines: [Option<Instant>; N]) -> Option<Instant> {
-    deadlines.into_iter().flatten().min()
+    deadlines.into_iter().fold(None, |earliest, deadline| match (earliest, deadline) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    })
 }

@@ -1,6 +1,7 @@
 //! Helpers of the suite: vectors, a hand-written peer, mock transports, the bodies of the fuzz targets.
 
 pub mod chat;
+pub mod ends;
 pub mod fuzz;
 pub mod legacy;
 pub mod mock;

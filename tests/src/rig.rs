@@ -1,7 +1,9 @@
 //! A machine that anything is done to, with what must hold whatever it is.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use heartwire_core::buf::TransmitQueue;
 use heartwire_core::config::{Config, Receive};
 use heartwire_core::error::Code;
 use heartwire_core::message::{ContentType, Message};
@@ -47,6 +49,10 @@ pub struct Rig {
     /// The chunked messages that the peer has open, and the last it began.
     open: Vec<(u64, u64)>,
     begun: u64,
+    /// It is driven without being held: bytes are lent while things happen, events taken several at once.
+    lends: bool,
+    tx: TransmitQueue,
+    more: VecDeque<Event>,
 }
 
 impl Rig {
@@ -70,7 +76,28 @@ impl Rig {
         };
         let (tickets, open) = (Vec::new(), Vec::new());
         let pump = Pump::new(machine);
-        Self { pump, now, tickets, accepted: 0, aborted: 0, seen: 0, ended: None, open, begun: 0 }
+        let (tx, more) = (TransmitQueue::new(), VecDeque::new());
+        Self {
+            pump,
+            now,
+            tickets,
+            accepted: 0,
+            aborted: 0,
+            seen: 0,
+            ended: None,
+            open,
+            begun: 0,
+            lends: false,
+            tx,
+            more,
+        }
+    }
+
+    /// The same, driven as the adapters' driver does: without holding the machine while it reads and writes.
+    #[must_use]
+    pub fn lending(mut self, lends: bool) -> Self {
+        self.lends = lends;
+        self
     }
 
     /// Does it, and checks what must hold.
@@ -110,6 +137,9 @@ impl Rig {
             12 => self.command(Command::Abort { ticket }),
             13 if a.is_multiple_of(4) => self.command(Command::Close { reason: None }),
             13 if a % 64 == 1 => self.command(Command::Fail { code: Code::TooSlow, detail: "late".into() }),
+            14 if self.lends => {
+                self.transmit(usize::from(b));
+            }
             14 => self
                 .pump
                 .handle_transmitted(self.now, if a.is_multiple_of(8) { usize::MAX } else { usize::from(b) }),
@@ -204,9 +234,29 @@ impl Rig {
         // A driver reads what is wanted. One in two breaks that, as a read under way would.
         let wanted = self.pump.poll(self.now).read;
         let bytes = if wanted == 0 && bytes.len().is_multiple_of(2) { &[] } else { bytes };
-        if !bytes.is_empty() {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.lends {
+            let mut rx = self.pump.lend_rx();
+            self.meanwhile(bytes.len());
+            rx.extend_from_slice(bytes);
+            self.meanwhile(bytes.len() / 8);
+            self.pump.return_rx(rx);
+        } else {
             self.pump.io().0.extend_from_slice(bytes);
-            self.pump.handle_read(self.now, bytes.len());
+        }
+        self.pump.handle_read(self.now, bytes.len());
+    }
+
+    /// What handles do while the driver has the bytes.
+    fn meanwhile(&mut self, code: usize) {
+        match code % 8 {
+            0 | 1 => drop(self.take()),
+            2 | 3 => self.command(Command::Send(Message::binary(vec![7; code % LARGEST]))),
+            4 => drop(self.pump.poll(self.now)),
+            5 if code.is_multiple_of(3) => self.pump.handle_cut(self.now, Cut::Dropped),
+            _ => {}
         }
     }
 
@@ -230,11 +280,27 @@ impl Rig {
 
     fn transmit(&mut self, most: usize) -> usize {
         let interest = self.pump.poll(self.now);
+        if self.lends {
+            return if interest.write { self.transmit_lent(most) } else { 0 };
+        }
         let mut slices = [&[][..]; 8];
         let used = self.pump.io().1.transmit_slices(&mut slices);
         let len: usize = slices[..used].iter().map(|slice| slice.len()).sum();
         assert_eq!(len > 0, interest.write, "what is offered is what is announced");
         let n = len.min(most);
+        self.pump.handle_transmitted(self.now, n);
+        n
+    }
+
+    fn transmit_lent(&mut self, most: usize) -> usize {
+        self.pump.lend_transmit(&mut self.tx);
+        self.meanwhile(most);
+        let mut slices = [&[][..]; 8];
+        let used = self.tx.slices(&mut slices);
+        let len: usize = slices[..used].iter().map(|slice| slice.len()).sum();
+        assert!(len > 0, "what was announced is lent");
+        let n = len.min(most);
+        self.tx.advance(n);
         self.pump.handle_transmitted(self.now, n);
         n
     }
@@ -247,7 +313,12 @@ impl Rig {
     }
 
     fn take(&mut self) -> bool {
-        let Some(event) = self.pump.poll_event(self.now) else { return false };
+        let event = match self.more.pop_front() {
+            None if self.lends => self.pump.poll_events(|| self.now, &mut self.more),
+            None => self.pump.poll_event(self.now),
+            more => more,
+        };
+        let Some(event) = event else { return false };
         assert_eq!(self.ended, None, "{event:?} follows the last event");
         let first = self.seen == 0;
         self.seen += 1;

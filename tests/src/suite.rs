@@ -188,6 +188,14 @@ pub fn content(len: usize, salt: usize) -> Bytes {
     (0..len).map(|at| (at.wrapping_mul(31) ^ (at >> 8) ^ salt) as u8).collect::<Vec<u8>>().into()
 }
 
+/// Waits until a session knows that everything left: its driver says so when it is back from writing, a moment
+/// after the peer may have it.
+async fn all_left(session: &Session) {
+    while session.queued_bytes() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// A peer that does as it is told: a machine that the case moves by hand.
 pub struct Raw {
     io: Mock,
@@ -225,6 +233,12 @@ impl Raw {
             self.io.write_all(&bytes).await.expect("it leaves");
             self.pump.handle_transmitted(CoreInstant::ZERO, bytes.len());
         }
+    }
+
+    /// Queues a message; [`write`](Self::write) has it leave.
+    pub fn send(&mut self, content: impl Into<Bytes>) {
+        let send = core::Command::Send(Message::binary(content));
+        self.pump.handle_command(CoreInstant::ZERO, send).expect("accepted");
     }
 
     /// Reads once. Gives the number of bytes.
@@ -293,6 +307,7 @@ pub async fn messages<A: Adapter>(link: Link) {
             assert_eq!(to.recv_message().await.expect("it arrives"), message(at));
         }
     }
+    all_left(&client).await;
     let (sent, received) = (client.stats(), server.stats());
     assert_eq!(sent.messages_sent, 2 * sizes.len() as u64);
     assert_eq!(received.messages_received, sent.messages_sent);
@@ -512,7 +527,7 @@ pub async fn information<A: Adapter>(link: Link) {
     let Pair { client, mut server } = link.pair::<A>(&Setup::default(), &Setup::default()).await;
     assert!(client.since() >= before && client.since() <= A::now());
     assert!(client.last_heard() >= client.since());
-    assert_eq!(client.queued_bytes(), 0);
+    all_left(&client).await;
     assert!(!client.is_closing() && client.round_trip().is_none());
     let one = client.sender().clone();
     assert!(one.value::<Name>().is_none() && one.set_value(Name("a")).is_none());
@@ -838,6 +853,59 @@ pub async fn room_wakes_who_waits<A: Adapter>() {
     drop(server);
 }
 
+/// An application whose queue two events fill, and that has a heartbeat every 15 seconds.
+fn narrow() -> Setup {
+    let config = Config::builder().queued_events(2).heartbeat_interval(Duration::from_secs(15));
+    Setup::with(config.build().expect("valid"))
+}
+
+/// A peer of such an application that has sent two messages.
+async fn filled<A: Adapter>() -> (Session, Raw) {
+    let (a, b) = mock::pair(64 * 1024, Script::free(), Script::free());
+    let mut raw = Raw::server(b);
+    let setup = narrow();
+    let (session, ()) = tokio::join!(A::client(a, &setup), raw.establish());
+    // Past the first heartbeat: from here on the driver sleeps until the second.
+    A::sleep(Duration::from_secs(16)).await;
+    for text in ["one", "two"] {
+        raw.send(text);
+    }
+    raw.write().await;
+    (session.expect("a session"), raw)
+}
+
+async fn expect(session: &mut Session, expected: impl Into<Bytes>) {
+    assert_eq!(session.recv_message().await.expect("it arrives").content, expected.into());
+}
+
+/// An application takes what filled its queue, and asks for no more for a while. The driver reads on at
+/// once, though what was left was too little to be understood: it is not late.
+pub async fn full_queue_is_taken<A: Adapter>() {
+    let (mut session, mut raw) = filled::<A>().await;
+    // More than is read at once, so that nothing but the application can wake the driver.
+    raw.send(content(40_000, 3));
+    raw.write().await;
+    A::sleep(Duration::from_millis(10)).await;
+    expect(&mut session, "one").await;
+    A::sleep(Duration::from_secs(20)).await;
+    expect(&mut session, "two").await;
+    expect(&mut session, content(40_000, 3)).await;
+}
+
+/// The same where nothing was left but the end of the stream: taking the last event is enough to have the connection closed.
+pub async fn full_queue_is_taken_at_the_end<A: Adapter>() {
+    let (mut session, raw) = filled::<A>().await;
+    let mut io = raw.into_io();
+    io.shutdown().await.expect("it ends");
+    A::sleep(Duration::from_millis(10)).await;
+    expect(&mut session, "one").await;
+    expect(&mut session, "two").await;
+    let began = A::now();
+    assert_eq!(session.recv_message().await.expect_err("it ended").code, Code::EndedWithoutDisconnect);
+    assert_eq!(session.closed().await.expect("it ended").code, Code::EndedWithoutDisconnect);
+    assert!(A::now() - began < Duration::from_secs(1), "by a heartbeat: {:?}", A::now() - began);
+}
+
 // Servers, by the real clock.
 
 fn local() -> Vec<Address> {
@@ -1066,7 +1134,8 @@ macro_rules! suite {
         $crate::suite!(@links $adapter, memory Memory);
         $crate::suite!(@cases $adapter, run_paused, transport;
             overtaking peer_never_reads transport_fails reset_after_the_goodbye stalled_handshake
-            transport_that_needs_flushing goodbye_after_the_peers_end room_wakes_who_waits);
+            transport_that_needs_flushing goodbye_after_the_peers_end room_wakes_who_waits
+            full_queue_is_taken full_queue_is_taken_at_the_end);
         $crate::suite!(@cases $adapter, run_paused, heartbeat; heartbeats_while_busy idle_is_quiet);
         $crate::suite!(@cases $adapter, run, shutdown;
             too_many_sessions oldest_handshake_is_cut all_are_told cut_at_the_deadline

@@ -9,15 +9,19 @@ use heartwire_core::wire::envelope::{Guard, Prefix, Protection};
 pub struct Unprotected;
 
 impl Protection for Unprotected {
-    fn check_header(&mut self, _: &Prefix, _: &[u8]) -> Result<(), Error> {
+    type Prepared = ();
+
+    fn prepare(&self, _: &[u8]) {}
+
+    fn check_header(&self, _: &Prefix, _: &[u8], (): &()) -> Result<(), Error> {
         Ok(())
     }
 
-    fn check_frame(&mut self, _: &Prefix, _: &[u8], _: &[u8]) -> Result<(), Error> {
+    fn check_frame(&mut self, _: &Prefix, _: &[u8], (): &(), _: &[u8]) -> Result<(), Error> {
         Ok(())
     }
 
-    fn guard(&self, _: &[u8], _: &[u8]) -> Guard {
+    fn guard(&self, _: &[u8], (): &(), _: &[u8]) -> Guard {
         Guard { header_crc: 0, content_crc: 0, mac: [0; 32] }
     }
 }

@@ -204,7 +204,8 @@ fn the_border_between_header_and_content_can_not_be_moved() {
 /// A frame of this header, signed as it should be.
 fn signed(header: &[u8], content: &[u8]) -> Vec<u8> {
     use heartwire_core::wire::envelope::{Prefix, Protection};
-    let guard = protection().guard(header, content);
+    let protection = protection();
+    let guard = protection.guard(header, &protection.prepare(header), content);
     let prefix = Prefix {
         type_code: 0,
         header_len: header.len() as u32,

@@ -4,14 +4,17 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant as StdInstant;
 
 use bytes::BytesMut;
-use heartwire_core::protocol::{Close, Cut, Interest, Protocol};
+use heartwire_core::buf::TransmitQueue;
+use heartwire_core::protocol::{Close, Cut, Protocol};
+use heartwire_core::pump::Pump;
 use heartwire_core::time::Instant;
 
-use crate::shared::{Shared, State, Turns, Wake};
+use crate::block;
+use crate::shared::Shared;
 
 /// How often a driver reads and writes before it lets other tasks run.
 const TURNS: usize = 16;
@@ -69,19 +72,50 @@ pub trait Timer {
 #[must_use = "a driver does nothing unless it is spawned or awaited"]
 pub struct Driver<P: Protocol, T, S> {
     shared: Arc<Shared<P>>,
+    /// None when the connection is closed.
     transport: Option<T>,
     timer: S,
     armed: bool,
-    /// Bytes that the transport took and still holds back. The machine hears that they left when they are
-    /// flushed: only then has a goodbye left, and is a message sent.
-    unflushed: usize,
+    input: Input,
+    output: Output,
     half_closed: bool,
+}
+
+/// What is to be done without holding the machine.
+struct Work {
+    /// How much to read at most, if at all.
+    read: usize,
+    write: bool,
+    close: bool,
+}
+
+/// What the transport has nothing of, or takes nothing of: it wakes the driver when that changes.
+#[derive(Default)]
+struct Blocked {
+    read: bool,
+    write: bool,
+    close: bool,
+}
+
+/// How to go on.
+enum Step {
+    Work(Work),
+    Again,
+    Wait,
+    Close,
 }
 
 impl<P: Protocol, T, S> Driver<P, T, S> {
     pub(crate) fn new(shared: Arc<Shared<P>>, transport: T, timer: S) -> Self {
-        let transport = Some(transport);
-        Self { shared, transport, timer, armed: false, unflushed: 0, half_closed: false }
+        Self {
+            shared,
+            transport: Some(transport),
+            timer,
+            armed: false,
+            input: Input::default(),
+            output: Output::default(),
+            half_closed: false,
+        }
     }
 }
 
@@ -95,163 +129,257 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let driver = self.get_mut();
-        let shared = Arc::clone(&driver.shared);
-        shared.run(TURNS, Run { driver, cx, moved: false })
+        let mut blocked = Blocked::default();
+        for turn in 0.. {
+            match driver.step(cx, &blocked, turn < TURNS) {
+                Step::Work(work) => driver.work(cx, &work, &mut blocked),
+                Step::Again => {}
+                Step::Wait => return Poll::Pending,
+                Step::Close => break,
+            }
+        }
+        Poll::Ready(())
     }
 }
 
-/// A driver that is being polled.
-struct Run<'a, 'c, P: Protocol, T, S> {
-    driver: &'a mut Driver<P, T, S>,
-    cx: &'a mut Context<'c>,
-    /// Bytes left, so that it is worth trying to send again.
-    moved: bool,
-}
+impl<P: Protocol, T: Transport, S: Timer> Driver<P, T, S> {
+    /// Tells the machine what was done, and asks it what is next; `more`: there are turns left.
+    fn step(&mut self, cx: &mut Context<'_>, blocked: &Blocked, more: bool) -> Step {
+        let Self { shared, transport, timer, armed, input, output, half_closed } = self;
+        if transport.is_none() {
+            return Step::Close;
+        }
+        shared.with(|state, now, wake| {
+            state.driver_works();
+            // What left has left, however reading ends; and what arrived may say why writing failed.
+            let mut moved = output.report_sent(&mut state.pump, now);
+            let looked = input.report(&mut state.pump, now) || state.is_paused();
+            moved |= output.report_failure(&mut state.pump, now);
+            // What arrived counts before the clock does.
+            if looked && state.pump.is_due(now) {
+                state.pump.handle_timeout(now);
+                output.tx.trim();
+            }
+            let interest = state.notify(now, moved, wake);
+            if interest.close == Close::Now {
+                // Dropped here, so that the peer sees the end before anybody hears of it.
+                *transport = None;
+                state.close(now, wake);
+                return Step::Close;
+            }
+            let read = if blocked.read { 0 } else { interest.read };
+            let write = interest.write && !blocked.write;
+            let written = interest.close == Close::AfterFlush && !interest.write;
+            let close = written && !*half_closed && !blocked.close;
+            if read > 0 || write || close {
+                if !more {
+                    // Let other tasks run.
+                    cx.waker().wake_by_ref();
+                    return Step::Wait;
+                }
+                if write && output.is_empty() {
+                    state.pump.lend_transmit(&mut output.tx);
+                }
+                if read > 0 {
+                    input.rx = state.pump.lend_rx();
+                }
+                return Step::Work(Work { read, write, close });
+            }
+            if let Some(at) = state.pump.rearm(now, &interest) {
+                timer.arm(shared.to_std(at));
+                *armed = true;
+            }
+            if *armed && timer.poll_elapsed(cx).is_ready() {
+                // Even if the deadline has moved since: little happens where alarms go off, and what is not
+                // needed is given back.
+                *armed = false;
+                state.pump.handle_alarm(now);
+                output.tx.trim();
+                return Step::Again;
+            }
+            state.driver_waits(cx);
+            Step::Wait
+        })
+    }
 
-impl<P: Protocol, T: Transport, S: Timer> Turns<P> for Run<'_, '_, P, T, S> {
-    type Output = Poll<()>;
-
-    fn turn(&mut self, state: &mut State<P>, now: Instant) -> bool {
-        let Driver { transport: Some(transport), unflushed, half_closed, .. } = &mut *self.driver else {
-            return false;
-        };
-        let mut busy = read(state, now, transport, self.cx);
-        // What arrived counts before the clock does.
-        if state.pump.poll(now).deadline.is_some_and(|deadline| deadline <= now) {
-            state.pump.handle_timeout(now);
-            busy = true;
+    /// Does what is wanted, without holding the machine.
+    fn work(&mut self, cx: &mut Context<'_>, work: &Work, blocked: &mut Blocked) {
+        let Some(transport) = &mut self.transport else { return };
+        if work.read > 0 {
+            blocked.read = self.input.read(cx, transport, work.read).is_pending();
         }
-        if write(state, now, transport, unflushed, self.cx) {
-            (busy, self.moved) = (true, true);
+        if work.write {
+            blocked.write = self.output.write(cx, transport).is_pending();
         }
-        let interest = state.pump.poll(now);
-        if interest.close == Close::Now {
-            return false;
-        }
-        if interest.close == Close::AfterFlush && !interest.write && !*half_closed {
+        if work.close {
             // An error here means that the peer is gone; reading will tell.
-            *half_closed = transport.poll_close(self.cx).is_ready();
+            self.half_closed = transport.poll_close(cx).is_ready();
+            blocked.close = !self.half_closed;
         }
-        busy
-    }
-
-    fn settle(&mut self, state: &mut State<P>, now: Instant, busy: bool, wake: &mut Wake) -> Poll<()> {
-        if self.driver.transport.is_none() {
-            return Poll::Ready(());
-        }
-        let interest = state.notify(now, self.moved, wake);
-        if interest.close == Close::Now {
-            // Dropped here, so that the peer sees the end before anybody hears of it.
-            self.driver.transport = None;
-            state.close(now, wake);
-            return Poll::Ready(());
-        }
-        state.driver_waits(self.cx);
-        if busy || self.driver.sleep(state, now, &interest, self.cx) {
-            self.cx.waker().wake_by_ref();
-        }
-        Poll::Pending
     }
 }
 
-impl<P: Protocol, T, S: Timer> Driver<P, T, S> {
-    /// Arms the alarm where that is needed. Says whether it has gone off already.
-    fn sleep(
-        &mut self,
-        state: &mut State<P>,
-        now: Instant,
-        interest: &Interest,
-        cx: &mut Context<'_>,
-    ) -> bool {
-        if let Some(at) = state.pump.rearm(now, interest) {
-            self.timer.arm(self.shared.to_std(at));
-            self.armed = true;
+/// What is read.
+#[derive(Default)]
+struct Input {
+    /// The receive buffer, while it is lent.
+    rx: BytesMut,
+    /// How much was appended.
+    fresh: usize,
+    /// The stream has ended: why, if not in order.
+    end: Option<io::Result<()>>,
+    /// It was tried to read, and the machine was not told yet.
+    tried: bool,
+    /// The receive buffer is not a small one: a block, or larger.
+    large: bool,
+    /// The small one meanwhile.
+    spare: BytesMut,
+}
+
+impl Input {
+    /// Reads at most so much, until there is nothing more: into the thread's block, unless much waits for
+    /// its rest already.
+    fn read(&mut self, cx: &mut Context<'_>, transport: &mut impl Transport, max: usize) -> Poll<()> {
+        self.tried = true;
+        if self.large || self.rx.len() > block::CARRIED || max > block::READ {
+            self.large = true;
+            self.rx.reserve(max);
+            return self.fill(cx, transport, max);
         }
-        if self.armed && self.timer.poll_elapsed(cx).is_ready() {
-            self.armed = false;
-            return true;
+        let mut block = block::take();
+        block.extend_from_slice(&self.rx);
+        self.spare = std::mem::replace(&mut self.rx, block);
+        self.large = true;
+        let result = self.fill(cx, transport, max);
+        if self.fresh == 0 {
+            block::put(std::mem::replace(&mut self.rx, std::mem::take(&mut self.spare)));
+            self.large = false;
         }
-        false
+        result
+    }
+
+    fn fill(&mut self, cx: &mut Context<'_>, transport: &mut impl Transport, max: usize) -> Poll<()> {
+        while self.fresh < max {
+            match ready!(transport.poll_read(cx, &mut self.rx, max - self.fresh)) {
+                Ok(0) => self.end = Some(Ok(())),
+                Ok(n) => {
+                    self.fresh += n;
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => self.end = Some(Err(error)),
+            }
+            break;
+        }
+        Poll::Ready(())
+    }
+
+    /// Tells the machine. Says whether it was tried to read.
+    fn report<P: Protocol>(&mut self, pump: &mut Pump<P>, now: Instant) -> bool {
+        if !std::mem::take(&mut self.tried) {
+            return false;
+        }
+        pump.return_rx(std::mem::take(&mut self.rx));
+        let fresh = std::mem::take(&mut self.fresh);
+        if fresh > 0 {
+            pump.handle_read(now, fresh);
+            self.give_back(pump);
+        }
+        match self.end.take() {
+            None => {}
+            Some(Ok(())) => pump.handle_read(now, 0),
+            Some(Err(error)) => pump.handle_cut(now, Cut::ReadFailed(error.to_string())),
+        }
+        true
+    }
+
+    /// Gives a block back when little of it is not understood.
+    fn give_back<P: Protocol>(&mut self, pump: &mut Pump<P>) {
+        if !self.large || pump.unparsed() > block::CARRIED {
+            return;
+        }
+        let block = pump.lend_rx();
+        let mut small = std::mem::take(&mut self.spare);
+        small.clear();
+        small.extend_from_slice(&block);
+        pump.return_rx(small);
+        block::put(block);
+        self.large = false;
     }
 }
 
-/// Reads once. Says whether anything came of it.
-fn read<P: Protocol>(
-    state: &mut State<P>,
-    now: Instant,
-    transport: &mut impl Transport,
-    cx: &mut Context<'_>,
-) -> bool {
-    let interest = state.pump.poll(now);
-    if interest.read == 0 || interest.close == Close::Now {
-        return false;
-    }
-    let (rx, _) = state.pump.io();
-    rx.reserve(interest.read);
-    match transport.poll_read(cx, rx, interest.read) {
-        Poll::Ready(Ok(n)) => state.pump.handle_read(now, n),
-        Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-        Poll::Ready(Err(error)) => state.pump.handle_cut(now, Cut::ReadFailed(error.to_string())),
-        Poll::Pending => return false,
-    }
-    true
+/// What is written.
+#[derive(Default)]
+struct Output {
+    /// What the machine lent.
+    tx: TransmitQueue,
+    /// Bytes that the transport took and still holds back. The machine hears that they left when they are
+    /// flushed: only then has a goodbye left, and is a message sent.
+    unflushed: usize,
+    /// Bytes that left, which the machine was not told yet.
+    sent: usize,
+    failed: Option<io::Error>,
 }
 
-/// Writes once, and flushes when all that was there to write is written. Says whether anything came of it.
-fn write<P: Protocol>(
-    state: &mut State<P>,
-    now: Instant,
-    transport: &mut impl Transport,
-    unflushed: &mut usize,
-    cx: &mut Context<'_>,
-) -> bool {
-    let interest = state.pump.poll(now);
-    if !interest.write || interest.close == Close::Now {
-        return false;
+impl Output {
+    fn is_empty(&self) -> bool {
+        self.tx.pending() == 0 && self.unflushed == 0
     }
-    if *unflushed > 0 {
-        return flush(state, now, transport, unflushed, cx);
-    }
-    let mut bytes = [&[][..]; SLICES];
-    let (_, machine) = state.pump.io();
-    let used = machine.transmit_slices(&mut bytes);
-    let offered: usize = bytes.iter().map(|slice| slice.len()).sum();
-    let slices = bytes.map(IoSlice::new);
-    match transport.poll_write(cx, slices.get(..used).unwrap_or_default()) {
-        Poll::Ready(Ok(0)) => {
-            let cut = Cut::WriteFailed("the transport takes no more bytes".into());
-            state.pump.handle_cut(now, cut);
+
+    /// Writes once, and flushes when all that was there to write is written.
+    fn write(&mut self, cx: &mut Context<'_>, transport: &mut impl Transport) -> Poll<()> {
+        match ready!(self.try_write(cx, transport)) {
+            Ok(sent) => self.sent = sent,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => self.failed = Some(error),
         }
-        Poll::Ready(Ok(n)) if n >= offered => {
-            *unflushed = n;
-            return flush(state, now, transport, unflushed, cx);
+        Poll::Ready(())
+    }
+
+    fn try_write(&mut self, cx: &mut Context<'_>, transport: &mut impl Transport) -> Poll<io::Result<usize>> {
+        if self.unflushed == 0 {
+            let offered;
+            let mut slices = [&[][..]; SLICES];
+            let n = match self.tx.slices(&mut slices) {
+                // As it mostly is.
+                1 => {
+                    offered = slices[0].len();
+                    ready!(transport.poll_write(cx, &[IoSlice::new(slices[0])]))?
+                }
+                used => {
+                    offered = slices.iter().map(|slice| slice.len()).sum();
+                    let slices = slices.map(IoSlice::new);
+                    ready!(transport.poll_write(cx, slices.get(..used).unwrap_or_default()))?
+                }
+            };
+            if n == 0 {
+                let text = "the transport takes no more bytes";
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::WriteZero, text)));
+            }
+            self.tx.advance(n);
+            if n < offered {
+                return Poll::Ready(Ok(n));
+            }
+            self.unflushed = n;
         }
-        Poll::Ready(Ok(n)) => state.pump.handle_transmitted(now, n),
-        Poll::Ready(Err(error)) => write_failed(state, now, &error),
-        Poll::Pending => return false,
+        ready!(transport.poll_flush(cx))?;
+        Poll::Ready(Ok(std::mem::take(&mut self.unflushed)))
     }
-    true
-}
 
-/// Passes on what the transport holds back.
-fn flush<P: Protocol>(
-    state: &mut State<P>,
-    now: Instant,
-    transport: &mut impl Transport,
-    unflushed: &mut usize,
-    cx: &mut Context<'_>,
-) -> bool {
-    match transport.poll_flush(cx) {
-        Poll::Ready(Ok(())) => state.pump.handle_transmitted(now, std::mem::take(unflushed)),
-        Poll::Ready(Err(error)) => write_failed(state, now, &error),
-        Poll::Pending => return false,
+    /// Tells the machine what left. Says whether anything did.
+    fn report_sent<P: Protocol>(&mut self, pump: &mut Pump<P>, now: Instant) -> bool {
+        let sent = std::mem::take(&mut self.sent);
+        if sent > 0 {
+            pump.handle_transmitted(now, sent);
+        }
+        sent > 0
     }
-    true
-}
 
-fn write_failed<P: Protocol>(state: &mut State<P>, now: Instant, error: &io::Error) {
-    if error.kind() != io::ErrorKind::Interrupted {
-        state.pump.handle_cut(now, Cut::WriteFailed(error.to_string()));
+    /// Tells the machine if writing failed. Says whether it did.
+    fn report_failure<P: Protocol>(&mut self, pump: &mut Pump<P>, now: Instant) -> bool {
+        let Some(error) = self.failed.take() else { return false };
+        pump.handle_cut(now, Cut::WriteFailed(error.to_string()));
+        true
     }
 }
 

@@ -2,7 +2,7 @@
 //! no runtime, so every adapter has the same.
 
 use std::any::{Any, TypeId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ where
     let common = Arc::new(Common { endpoints, values: Mutex::default() });
     let commands = Commands { shared: Arc::clone(&shared), common: Arc::clone(&common) };
     shared.handle_added();
-    let events = Events { shared: Arc::clone(&shared), common };
+    let events = Events { shared: Arc::clone(&shared), common, more: VecDeque::new() };
     (commands, events, Driver::new(shared, transport, timer))
 }
 
@@ -85,6 +85,7 @@ impl<P: Protocol> Commands<P> {
     /// # Errors
     ///
     /// [`Refused`] hands the command back.
+    #[inline]
     pub fn try_command(&self, command: P::Command) -> Result<Ticket, Refused<P::Command>> {
         self.shared.command(command)
     }
@@ -108,6 +109,12 @@ impl<P: Protocol> Commands<P> {
     pub async fn room_for(&self, has_room: impl Fn(&P) -> bool) {
         let mut place = Place::new(&self.shared, For::Room);
         poll_fn(|cx| Shared::poll_room(&mut place, cx, |machine, _| has_room(machine))).await;
+    }
+
+    /// Has whoever waits for room try again. For after a command that makes room without a byte leaving, such
+    /// as one that takes something out of the queue; the driver does it when bytes have left.
+    pub fn room_made(&self) {
+        self.shared.room_made();
     }
 
     /// Waits until the connection is closed, and says how it ended.
@@ -185,7 +192,7 @@ impl<P: Protocol> Clone for Commands<P> {
 
 impl<P: Protocol> Drop for Commands<P> {
     fn drop(&mut self) {
-        self.shared.handle_dropped(false);
+        self.shared.handle_dropped(None);
     }
 }
 
@@ -253,6 +260,8 @@ impl<P: Protocol> fmt::Debug for Watch<P> {
 pub struct Events<P: Protocol> {
     shared: Arc<Shared<P>>,
     common: Arc<Common>,
+    /// Small ones that came with the one that was asked for last.
+    more: VecDeque<P::Event>,
 }
 
 impl<P: Protocol> Events<P> {
@@ -260,15 +269,25 @@ impl<P: Protocol> Events<P> {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost: an event is taken only when it is returned.
+    /// Nothing is lost: what was taken and not returned yet stays here.
     pub async fn next(&mut self) -> Option<P::Event> {
+        if let Some(event) = self.more.pop_front() {
+            return Some(event);
+        }
         let mut place = Place::new(&self.shared, For::Event);
-        poll_fn(|cx| Shared::poll_event(&mut place, cx)).await
+        poll_fn(|cx| {
+            let next = Shared::poll_event(&mut place, cx, &mut self.more);
+            if next.is_pending() && self.more.capacity() > 0 {
+                self.more = VecDeque::new();
+            }
+            next
+        })
+        .await
     }
 
     /// The next event that is there already.
     pub fn try_next(&mut self) -> Option<P::Event> {
-        self.shared.try_event()
+        self.more.pop_front().or_else(|| self.shared.try_event(&mut self.more))
     }
 
     /// Another handle to the same machine, to give it commands.
@@ -281,7 +300,7 @@ impl<P: Protocol> Events<P> {
 
 impl<P: Protocol> Drop for Events<P> {
     fn drop(&mut self) {
-        self.shared.handle_dropped(true);
+        self.shared.handle_dropped(Some(self.more.len()));
     }
 }
 

@@ -12,6 +12,7 @@
 //! Programs use it through the adapter for their runtime, which re-exports what they need.
 
 pub mod address;
+mod block;
 pub mod clock;
 pub mod driver;
 pub mod handle;

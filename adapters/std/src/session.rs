@@ -128,7 +128,13 @@ impl Sender {
     /// not queued and is dropped with it; to keep it, await [`ready_for`](Self::ready_for) it and use
     /// [`try_send`](Self::try_send).
     pub async fn send(&self, message: Message) -> Result<Ticket, SendError> {
-        self.commands.command(Command::Send(message)).await.map_err(message_back)
+        // Mostly there is room, and nothing to wait for.
+        match self.try_send(message) {
+            Err(Refused { command: message, why: Why::Full }) => {
+                self.commands.command(Command::Send(message)).await.map_err(message_back)
+            }
+            done => done,
+        }
     }
 
     /// Sends a message, if the queue has room for it now.
@@ -136,6 +142,7 @@ impl Sender {
     /// # Errors
     ///
     /// The message, and why it was not accepted; [`Why::Full`]: there is no room now.
+    #[inline]
     pub fn try_send(&self, message: Message) -> Result<Ticket, SendError> {
         self.commands.try_command(Command::Send(message)).map_err(message_back)
     }
@@ -201,7 +208,10 @@ impl Sender {
     /// [`Why::Never`] if it is sent, or was never accepted.
     pub fn abort(&self, ticket: Ticket) -> Result<(), Why> {
         match self.commands.try_command(Command::Abort { ticket }) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.commands.room_made();
+                Ok(())
+            }
             Err(refused) => Err(refused.why),
         }
     }
@@ -362,9 +372,9 @@ impl Receiver {
             if let Some(ended) = &self.ended {
                 return Err(Arc::clone(ended));
             }
-            match self.recv().await {
+            match self.events.next().await {
                 Some(Event::Message(message)) => return Ok(message),
-                Some(_) => {}
+                event @ Some(_) => self.note(event.as_ref()),
                 // Not reached: the last event was noted above.
                 None => std::future::pending().await,
             }
@@ -451,6 +461,7 @@ impl Drop for Outgoing {
     fn drop(&mut self) {
         if self.open {
             let _ = self.commands.try_command(Command::Abort { ticket: self.ticket });
+            self.commands.room_made();
         }
     }
 }

@@ -4,7 +4,12 @@ use alloc::collections::VecDeque;
 use bytes::{Buf, Bytes, BytesMut};
 
 /// The buffer that is kept for reuse when everything has left, in bytes.
-const KEEP: usize = 64 * 1024;
+const KEEP: usize = 128 * 1024;
+/// The buffer that is kept while nothing happens, in bytes: a heartbeat fits.
+const KEEP_IDLE: usize = 512;
+
+/// How many of them lie beside each other then, at most.
+const KEEP_IDLE_SEGMENTS: usize = 4;
 
 /// Bytes on their way out, in order: small frames side by side in one buffer, large contents as
 /// they are, without a copy. What the transport took is dropped; the rest stays.
@@ -24,9 +29,12 @@ const KEEP: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub struct TransmitQueue {
     segments: VecDeque<Segment>,
-    /// The bytes of all inline segments, in order.
+    /// The bytes of all inline segments, in order, behind those that were taken.
     inline: BytesMut,
+    inline_taken: usize,
+    /// Bytes not taken yet, and how many of them are lent.
     pending: usize,
+    lent: usize,
     taken: u64,
 }
 
@@ -66,6 +74,12 @@ impl TransmitQueue {
 
     /// Lets `write` append to the queue's buffer, which it must not do anything else with.
     pub fn append(&mut self, write: impl FnOnce(&mut BytesMut)) {
+        // Each byte is moved once at most: what is left is no more than what was taken.
+        if self.inline_taken > 0 && self.inline_taken >= self.inline.len() / 2 {
+            self.inline.copy_within(self.inline_taken.., 0);
+            self.inline.truncate(self.inline.len().saturating_sub(self.inline_taken));
+            self.inline_taken = 0;
+        }
         let before = self.inline.len();
         write(&mut self.inline);
         let added = self.inline.len().saturating_sub(before);
@@ -97,10 +111,47 @@ impl TransmitQueue {
         }
     }
 
+    /// Moves what is queued to `to`, which is empty: to be written from there by who can't hold on to this
+    /// queue meanwhile. It stays counted here, and is the first that [`advance`](Self::advance) takes off.
+    /// Nothing happens if `to` is not empty.
+    ///
+    /// ```
+    /// use heartwire_core::buf::TransmitQueue;
+    ///
+    /// let (mut queue, mut lent) = (TransmitQueue::new(), TransmitQueue::new());
+    /// queue.append(|buffer| buffer.extend_from_slice(b"first"));
+    /// queue.lend(&mut lent);
+    /// queue.append(|buffer| buffer.extend_from_slice(b"second"));
+    /// assert_eq!((lent.pending(), queue.pending()), (5, 11));
+    /// lent.advance(5);
+    /// queue.advance(5);
+    /// assert_eq!((lent.pending(), queue.pending()), (0, 6));
+    /// ```
+    pub fn lend(&mut self, to: &mut Self) {
+        if to.pending > 0 {
+            return;
+        }
+        core::mem::swap(&mut self.segments, &mut to.segments);
+        core::mem::swap(&mut self.inline, &mut to.inline);
+        core::mem::swap(&mut self.inline_taken, &mut to.inline_taken);
+        to.pending = self.pending.saturating_sub(self.lent);
+        self.lent = self.pending;
+    }
+
+    /// Gives back what is not needed while nothing happens.
+    pub fn trim(&mut self) {
+        if self.inline.is_empty() && self.inline.capacity() > KEEP_IDLE {
+            self.inline = BytesMut::new();
+        }
+        if self.segments.is_empty() && self.segments.capacity() > KEEP_IDLE_SEGMENTS {
+            self.segments = VecDeque::new();
+        }
+    }
+
     /// Fills `out` with what is to be written next, and returns how many slices it used.
     pub fn slices<'a>(&'a self, out: &mut [&'a [u8]]) -> usize {
         let mut used = 0;
-        let mut inline: &[u8] = &self.inline;
+        let mut inline: &[u8] = self.inline.get(self.inline_taken..).unwrap_or_default();
         for (segment, slot) in self.segments.iter().zip(out.iter_mut()) {
             *slot = match &segment.shared {
                 Some(content) => content,
@@ -123,6 +174,9 @@ impl TransmitQueue {
         let mut left = n.min(self.pending);
         self.pending -= left;
         self.taken = self.taken.saturating_add(left as u64);
+        let lent = left.min(self.lent);
+        self.lent -= lent;
+        left -= lent;
         while left > 0 {
             let Some(segment) = self.segments.front_mut() else { break };
             let step = left.min(segment.len);
@@ -130,14 +184,18 @@ impl TransmitQueue {
             left -= step;
             match &mut segment.shared {
                 Some(content) => content.advance(step.min(content.len())),
-                None => self.inline.advance(step.min(self.inline.len())),
+                None => self.inline_taken = self.inline_taken.saturating_add(step).min(self.inline.len()),
             }
             if segment.len == 0 {
                 self.segments.pop_front();
             }
         }
-        if self.pending == 0 && self.inline.capacity() > KEEP {
-            self.inline = BytesMut::new();
+        if self.inline_taken == self.inline.len() {
+            self.inline.clear();
+            self.inline_taken = 0;
+            if self.inline.capacity() > KEEP {
+                self.inline = BytesMut::new();
+            }
         }
     }
 }
@@ -188,6 +246,48 @@ mod tests {
             assert_eq!(seen, b"abcdefghijkl");
             assert!(all(&queue).is_empty());
         }
+    }
+
+    #[test]
+    fn what_is_lent_leaves_first_and_everything_stays_in_order() {
+        for step in 1..=14 {
+            let (mut queue, mut lent) = (TransmitQueue::new(), TransmitQueue::new());
+            let mut seen = Vec::new();
+            let mut parts = [&b"abc"[..], b"defg", b"hij", b"kl"].into_iter();
+            loop {
+                let part = parts.next();
+                if let Some(part) = part {
+                    queue.append(|b| b.extend_from_slice(part));
+                    queue.chain(Bytes::from_static(b"-"));
+                }
+                let before = queue.pending();
+                queue.lend(&mut lent);
+                assert_eq!(queue.pending(), before);
+                let flat: Vec<u8> = all(&lent).concat();
+                let n = step.min(flat.len());
+                seen.extend_from_slice(&flat[..n]);
+                lent.advance(n);
+                queue.advance(n);
+                assert_eq!(queue.taken(), seen.len() as u64);
+                if part.is_none() && queue.pending() == 0 {
+                    break;
+                }
+            }
+            assert_eq!(seen, b"abc-defg-hij-kl-");
+            assert_eq!(lent.pending(), 0);
+        }
+    }
+
+    #[test]
+    fn an_idle_queue_keeps_little() {
+        let mut queue = TransmitQueue::new();
+        queue.append(|b| b.extend_from_slice(&[7; 10_000]));
+        queue.trim();
+        assert!(queue.inline.capacity() >= 10_000);
+        queue.advance(10_000);
+        assert!(queue.inline.capacity() >= 10_000, "it is used again");
+        queue.trim();
+        assert!(queue.inline.capacity() <= KEEP_IDLE);
     }
 
     #[test]

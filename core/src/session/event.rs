@@ -174,6 +174,6 @@ pub struct Unsent {
     pub ticket: Ticket,
     /// The message, as it was given; none if it came piece by piece.
     pub message: Option<Message>,
-    /// Whether some of it may have reached the peer.
+    /// Whether some of it may have reached the peer; perhaps all, where the connection was cut while it left.
     pub begun: bool,
 }

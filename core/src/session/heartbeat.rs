@@ -8,11 +8,7 @@ use core::time::Duration;
 
 use super::Role;
 use crate::time::Instant;
-
-/// The content of a ping. Anything but [`PONG`] is one.
-pub(crate) const PING: &[u8] = b"ping";
-/// The content of a pong, which is never answered.
-pub(crate) const PONG: &[u8] = b"pong";
+use crate::wire::envelope::PONG;
 
 /// Pings whose pongs are still awaited; an older one is forgotten.
 const MAX_OUTSTANDING: usize = 8;

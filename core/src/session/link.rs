@@ -3,14 +3,16 @@
 //! A record layer goes in here: it opens records into a second buffer and feeds the same decoder.
 
 use alloc::collections::VecDeque;
-use bytes::{Buf, Bytes, BytesMut};
+use alloc::sync::Arc;
+use bytes::{Bytes, BytesMut};
 
 use crate::buf::TransmitQueue;
 use crate::error::Error;
-use crate::wire::envelope::{Decoder, Frame, FrameLimits, Header, Protection, encode_head};
+use crate::message::Message;
+use crate::wire::envelope::{Decoded, Decoder, Encoder, FrameLimits, Header, Protection};
 
 /// Contents up to this size are copied beside their header; larger ones leave as they are.
-const COPY: usize = 8 * 1024;
+const COPY: usize = 4 * 1024;
 /// Frames above this size are received in a block of their own, in bytes.
 const LARGE_FRAME: usize = 256 * 1024;
 /// What every frame to a peer without features is padded to: it takes one read of that many bytes
@@ -18,8 +20,9 @@ const LARGE_FRAME: usize = 256 * 1024;
 const LEGACY_FRAME: usize = 1024;
 
 #[derive(Debug)]
-pub(crate) struct Link<P> {
-    decoder: Decoder,
+pub(crate) struct Link<P: Protection> {
+    decoder: Decoder<P>,
+    encoder: Encoder<P>,
     protection: P,
     transmit: TransmitQueue,
     /// Where the last bytes of messages stand that were encoded whole.
@@ -32,6 +35,7 @@ impl<P: Protection> Link<P> {
     pub(crate) fn new(protection: P) -> Self {
         Self {
             decoder: Decoder::new(),
+            encoder: Encoder::new(),
             protection,
             transmit: TransmitQueue::new(),
             message_ends: VecDeque::new(),
@@ -44,20 +48,35 @@ impl<P: Protection> Link<P> {
         self.legacy = legacy;
     }
 
+    /// Every frame from here on belongs to the session with this id, or is refused.
+    pub(crate) fn expect_session(&mut self, id: &Arc<str>) {
+        self.decoder.expect_session(id);
+    }
+
     /// What is sent after this leaves in a write of its own.
     pub(crate) fn end_write(&mut self) {
         self.transmit.end_write();
     }
 
     /// The next frame of `rx`, if it is there whole.
-    pub(crate) fn decode(&mut self, rx: &mut BytesMut, limits: FrameLimits) -> Result<Option<Frame>, Error> {
+    #[inline]
+    pub(crate) fn decode(
+        &mut self,
+        rx: &mut BytesMut,
+        limits: FrameLimits,
+    ) -> Result<Option<Decoded>, Error> {
         let before = rx.len();
-        let frame = self.decoder.decode(&mut self.protection, rx, limits)?;
-        if frame.is_some() && before.saturating_sub(rx.len()) > LARGE_FRAME {
+        let result = self.decoder.decode_next(&mut self.protection, rx, limits);
+        if before.saturating_sub(rx.len()) > LARGE_FRAME {
             // What follows a large frame must not keep its block alive.
             *rx = BytesMut::from(rx.as_ref());
         }
-        Ok(frame)
+        result
+    }
+
+    /// What [`Decoded::Again`] is one more of.
+    pub(crate) fn last_message(&self) -> Option<&Header> {
+        self.decoder.last_message()
     }
 
     /// Whether the frame that was refused is an `error` frame, which is not to be answered.
@@ -76,7 +95,25 @@ impl<P: Protection> Link<P> {
     }
 
     /// Encodes a frame; `completes`: with it a message is encoded whole.
-    pub(crate) fn send(&mut self, header: &Header, mut content: Bytes, completes: bool) {
+    pub(crate) fn send(&mut self, header: &Header, content: &Bytes, completes: bool) {
+        self.put(content, completes, |encoder, protection, pad_to, out| {
+            encoder.encode_head(protection, header, content, pad_to, out);
+        });
+    }
+
+    /// Encodes a message in one frame.
+    pub(crate) fn send_message(&mut self, message: &Message, session_id: Option<&Arc<str>>) {
+        self.put(&message.content, true, |encoder, protection, pad_to, out| {
+            encoder.encode_message_head(protection, message, session_id, pad_to, out);
+        });
+    }
+
+    fn put(
+        &mut self,
+        content: &Bytes,
+        completes: bool,
+        encode_head: impl FnOnce(&mut Encoder<P>, &P, usize, &mut BytesMut),
+    ) {
         let pad_to = if self.legacy { LEGACY_FRAME } else { 0 };
         // The first write to a peer without features has to hold enough of the frame, whatever a
         // transport does with several slices; the rest of a large content may follow as it is.
@@ -85,14 +122,13 @@ impl<P: Protection> Link<P> {
             (false, true) => LEGACY_FRAME,
             (false, false) => 0,
         };
-        let protection = &self.protection;
+        let (protection, encoder) = (&self.protection, &mut self.encoder);
         self.transmit.append(|out| {
-            encode_head(protection, header, &content, pad_to, out);
+            encode_head(encoder, protection, pad_to, out);
             out.extend_from_slice(content.get(..beside).unwrap_or_default());
         });
         if beside < content.len() {
-            content.advance(beside);
-            self.transmit.chain(content);
+            self.transmit.chain(content.slice(beside..));
         }
         if self.legacy {
             self.transmit.end_write();
@@ -106,8 +142,11 @@ impl<P: Protection> Link<P> {
     pub(crate) fn handle_transmitted(&mut self, n: usize) -> usize {
         self.transmit.advance(n);
         let taken = self.transmit.taken();
-        let whole = self.message_ends.iter().take_while(|end| **end <= taken).count();
-        self.message_ends.drain(..whole);
+        let mut whole = 0_usize;
+        while self.message_ends.front().is_some_and(|end| *end <= taken) {
+            self.message_ends.pop_front();
+            whole = whole.saturating_add(1);
+        }
         whole
     }
 
@@ -119,6 +158,19 @@ impl<P: Protection> Link<P> {
     /// Bytes taken by the transport.
     pub(crate) fn taken(&self) -> u64 {
         self.transmit.taken()
+    }
+
+    /// Hands over the bytes that are not taken.
+    pub(crate) fn lend(&mut self, to: &mut TransmitQueue) {
+        self.transmit.lend(to);
+    }
+
+    /// Gives back what is not needed while nothing happens.
+    pub(crate) fn trim(&mut self) {
+        self.transmit.trim();
+        if self.message_ends.is_empty() {
+            self.message_ends = VecDeque::new();
+        }
     }
 
     pub(crate) fn slices<'a>(&'a self, out: &mut [&'a [u8]]) -> usize {

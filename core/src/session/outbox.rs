@@ -38,10 +38,10 @@ pub(crate) struct Terms {
 }
 
 /// What to encode next.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+#[derive(Debug)]
+pub(crate) enum Next<'a> {
     /// A message in one frame.
-    Message(Message),
+    Message(&'a Message),
     /// A chunk; `completes`: with it its message is encoded whole.
     Chunk { chunk: Chunk, content_type: ContentType, content: Bytes, completes: bool },
 }
@@ -313,7 +313,12 @@ impl Outbox {
     }
 
     /// What to encode next, if anything can go now.
-    pub(crate) fn next(&mut self, terms: &Terms) -> Option<Next> {
+    pub(crate) fn next(&mut self, terms: &Terms) -> Option<Next<'_>> {
+        if self.active.is_empty() {
+            // As it mostly is: no large message is under way.
+            self.chunks_turn = true;
+            return self.begin_next(terms);
+        }
         if self.chunks_turn
             && let Some(chunk) = self.next_chunk(terms)
         {
@@ -327,9 +332,24 @@ impl Outbox {
         self.next_chunk(terms)
     }
 
+    /// Gives back what is not needed while nothing happens.
+    pub(crate) fn trim(&mut self) {
+        if self.ready.is_empty() {
+            self.ready = VecDeque::new();
+        }
+        if self.active.is_empty() {
+            self.active = VecDeque::new();
+        }
+        if self.awaiting.is_empty() {
+            self.awaiting = VecDeque::new();
+        }
+    }
+
     /// The transport has the next `n` messages of those encoded whole.
     pub(crate) fn release(&mut self, n: usize) {
-        self.awaiting.drain(..n.min(self.awaiting.len()));
+        for _ in 0..n.min(self.awaiting.len()) {
+            self.awaiting.pop_front();
+        }
     }
 
     /// Takes everything that the transport does not have whole, in the order of the tickets.
@@ -402,13 +422,13 @@ impl Outbox {
                 && self.active_bytes.saturating_add(size) <= terms.message)
     }
 
-    fn begin_next(&mut self, terms: &Terms) -> Option<Next> {
+    fn begin_next(&mut self, terms: &Terms) -> Option<Next<'_>> {
         let entry = self.ready.pop_front()?;
         let reserved = match entry {
             Entry::Whole(ticket, message) if fits_one_frame(&message, terms) => {
                 self.shrink(weight(&message));
-                self.awaiting.push_back(Done { ticket, message: Some(message.clone()) });
-                return Some(Next::Message(message));
+                self.awaiting.push_back(Done { ticket, message: Some(message) });
+                return self.awaiting.back()?.message.as_ref().map(Next::Message);
             }
             Entry::Whole(_, ref message) => message.content.len() as u64,
             Entry::Stream(ticket) => self.streams.get(&ticket).map_or(0, |stream| stream.reserved),
@@ -421,7 +441,7 @@ impl Outbox {
     }
 
     /// The next chunk of the next active message that has one.
-    fn next_chunk(&mut self, terms: &Terms) -> Option<Next> {
+    fn next_chunk(&mut self, terms: &Terms) -> Option<Next<'static>> {
         let at = self.active.iter().position(|active| match &active.entry {
             Entry::Whole(..) => true,
             Entry::Stream(ticket) => self.streams.get(ticket).is_some_and(Stream::has_work),

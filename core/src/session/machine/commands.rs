@@ -20,7 +20,7 @@ use crate::wire::envelope::{Chunk, FrameLimits, Header, Kind, Protection, header
 impl<P: Protection> Session<P> {
     pub(super) fn send(&mut self, message: Message) -> Result<Ticket, Refused<Command>> {
         let large = match self.check_send(&message) {
-            Ok(terms) => Outbox::is_large(&message, &terms),
+            Ok(large) => large,
             Err(why) => return Err(Refused { command: Command::Send(message), why }),
         };
         let content = message.content.len();
@@ -31,19 +31,19 @@ impl<P: Protection> Session<P> {
         Ok(ticket)
     }
 
-    /// The terms to send by, if this message can be accepted now.
-    pub(super) fn check_send(&self, message: &Message) -> Result<Terms, Why> {
-        let terms = self.sendable(message)?;
-        let large = Outbox::is_large(message, &terms);
+    /// Whether this message can be accepted now, and if so, whether it goes out in chunks.
+    pub(super) fn check_send(&self, message: &Message) -> Result<bool, Why> {
+        let terms = self.terms()?;
+        let large = self.check_sendable(message, terms)?;
         let full = if large { self.is_full() } else { self.is_full_beside_excess() };
-        if full || !self.conversation.outbox.has_room_for(message, &terms) {
+        if full || !self.conversation.outbox.has_room_for(message, terms) {
             return Err(Why::Full);
         }
-        Ok(terms)
+        Ok(large)
     }
 
     /// The terms to stream by, if such a message can be begun now.
-    pub(super) fn check_begin(&self, begin: &Begin) -> Result<Terms, Why> {
+    pub(super) fn check_begin(&self, begin: &Begin) -> Result<&Terms, Why> {
         let terms = self.terms()?;
         self.check_header(&begin.content_type, &begin.app, true)?;
         if !terms.chunk {
@@ -52,16 +52,16 @@ impl<P: Protection> Session<P> {
         if begin.total_size.is_some_and(|total| total > terms.message) {
             return Err(Why::Never(Code::MessageTooLarge));
         }
-        if self.is_full_beside_excess() || !self.conversation.outbox.has_room_to_begin(begin, &terms) {
+        if self.is_full_beside_excess() || !self.conversation.outbox.has_room_to_begin(begin, terms) {
             return Err(Why::Full);
         }
         Ok(terms)
     }
 
-    /// The terms to send by, if the peer can ever take this message.
-    pub(super) fn sendable(&self, message: &Message) -> Result<Terms, Why> {
-        let terms = self.terms()?;
-        self.check_header(&message.content_type, &message.app, Outbox::is_large(message, &terms))?;
+    /// Whether the peer can ever take this message, and if so, whether in chunks.
+    fn check_sendable(&self, message: &Message, terms: &Terms) -> Result<bool, Why> {
+        let large = Outbox::is_large(message, terms);
+        self.check_header(&message.content_type, &message.app, large)?;
         let size = message.content.len() as u64;
         if size > terms.message {
             return Err(Why::Never(Code::MessageTooLarge));
@@ -69,11 +69,11 @@ impl<P: Protection> Session<P> {
         if !terms.chunk && size == 0 {
             return Err(Why::Never(Code::EmptyContent));
         }
-        Ok(terms)
+        Ok(large)
     }
 
     pub(super) fn begin(&mut self, begin: Begin) -> Result<Ticket, Refused<Command>> {
-        match self.check_begin(&begin) {
+        match self.check_begin(&begin).copied() {
             Ok(terms) => Ok(self.conversation.outbox.begin(begin, &terms)),
             Err(why) => Err(Refused { command: Command::Begin(begin), why }),
         }
@@ -82,7 +82,7 @@ impl<P: Protection> Session<P> {
     pub(super) fn piece(&mut self, ticket: Ticket, content: Bytes) -> Result<Ticket, Refused<Command>> {
         let refused = |content, why| Err(Refused { command: Command::Piece { ticket, content }, why });
         let terms = match self.terms() {
-            Ok(terms) => terms,
+            Ok(terms) => *terms,
             Err(why) => return refused(content, why),
         };
         if self.is_full() && !self.conversation.outbox.is_drained(ticket) {
@@ -115,8 +115,8 @@ impl<P: Protection> Session<P> {
         Ok(Ticket::NONE)
     }
 
-    pub(super) fn terms(&self) -> Result<Terms, Why> {
-        match (self.connection.state, self.conversation.terms) {
+    pub(super) fn terms(&self) -> Result<&Terms, Why> {
+        match (self.connection.state, &self.conversation.terms) {
             (State::Established, Some(terms)) if !self.connection.write_dead => Ok(terms),
             (state, _) if state.is_handshake() && self.connection.close_reason.is_none() => Err(Why::Full),
             _ => Err(Why::Closed),
@@ -154,7 +154,10 @@ impl<P: Protection> Session<P> {
         command: Command,
         act: fn(&mut Outbox, Ticket) -> Result<(), Code>,
     ) -> Result<Ticket, Refused<Command>> {
-        let done = self.terms().and_then(|_| act(&mut self.conversation.outbox, ticket).map_err(Why::Never));
+        let done = self
+            .terms()
+            .map(drop)
+            .and_then(|()| act(&mut self.conversation.outbox, ticket).map_err(Why::Never));
         done.map(|()| ticket).map_err(|why| Refused { command, why })
     }
 

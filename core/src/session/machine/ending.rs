@@ -48,7 +48,7 @@ impl<P: Protection> Session<P> {
                 content_type: ContentType::PLAIN,
                 session_id: self.conversation.session_id.clone(),
             };
-            self.send_frame(&header, closing::error_content(error), false);
+            self.send_frame(&header, &closing::error_content(error), false);
         }
         self.begin_flush(now, ending, false);
     }
@@ -64,7 +64,15 @@ impl<P: Protection> Session<P> {
     }
 
     /// Goes on with the ending as far as it can go now.
+    #[inline]
     pub(super) fn advance_ending(&mut self, now: Instant) {
+        // As it mostly is: nothing ends.
+        if !matches!(self.connection.state, State::Established) || self.connection.write_dead {
+            self.advance_begun_ending(now);
+        }
+    }
+
+    fn advance_begun_ending(&mut self, now: Instant) {
         if self.connection.write_dead {
             // The goodbye can't leave; what the peer said before is still understood.
             if matches!(self.connection.state, State::Flushing { open: false }) {
@@ -84,7 +92,7 @@ impl<P: Protection> Session<P> {
                 content_type: ContentType::JSON,
                 session_id: self.conversation.session_id.clone(),
             };
-            self.send_frame(&header, closing::disconnect_content(&ending.detail), false);
+            self.send_frame(&header, &closing::disconnect_content(&ending.detail), false);
             self.begin_flush(now, ending, true);
         }
         if matches!(self.connection.state, State::Flushing { .. }) && self.connection.link.pending() == 0 {

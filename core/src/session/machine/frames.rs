@@ -1,6 +1,9 @@
 //! What each frame that arrived does.
 
 use alloc::format;
+use alloc::sync::Arc;
+
+use bytes::Bytes;
 
 use super::Session;
 use crate::config::Receive;
@@ -17,19 +20,13 @@ use crate::wire::envelope::{Frame, FrameType, Header, Hello, Kind, Protection};
 
 impl<P: Protection> Session<P> {
     pub(super) fn handle_frame(&mut self, now: Instant, frame: Frame) -> Result<(), Error> {
-        self.conversation.stats.frames_received = self.conversation.stats.frames_received.saturating_add(1);
         let Frame { header, content } = frame;
         let Header { kind, content_type, session_id } = header;
         let state = self.connection.state;
         let frame_type = kind.frame_type();
-        if !state.accepts(frame_type, self.config.accept_chunks()) {
-            return Err(Error::new(
-                Code::UnexpectedType,
-                format!("a frame of type {} has no place while {}", frame_type.name(), state.name()),
-            ));
-        }
+        self.check_place(frame_type)?;
         if frame_type != FrameType::SessionInit
-            && let Err(error) = self.check_session(&kind, session_id.as_deref())
+            && let Err(error) = self.check_session(&kind, session_id.as_ref())
         {
             if frame_type == FrameType::Error {
                 // Refused too, but an error is never answered.
@@ -45,7 +42,7 @@ impl<P: Protection> Session<P> {
                 self.conversation.session_id = Some(id.clone());
                 self.establish(now, hello);
                 let (header, content) = handshake::ack(&self.config, &id);
-                self.send_frame(&header, content, false);
+                self.send_frame(&header, &content, false);
             }
             Kind::SessionAck(hello) => self.establish(now, hello),
             Kind::Heartbeat { seq } => {
@@ -54,10 +51,7 @@ impl<P: Protection> Session<P> {
                 }
             }
             Kind::Message { app } => {
-                let size = content.len() as u64;
-                if size > self.config.message_limit() {
-                    return Err(too_large(size, self.config.message_limit()));
-                }
+                self.check_size(&content)?;
                 self.deliver(Event::Message(Message { content_type, content, app }));
             }
             Kind::Chunk(chunk) => {
@@ -81,8 +75,38 @@ impl<P: Protection> Session<P> {
         Ok(())
     }
 
-    pub(super) fn check_session(&self, kind: &Kind, id: Option<&str>) -> Result<(), Error> {
-        let ours = self.conversation.session_id.as_deref();
+    /// A message with the same header as the last one, which was in order.
+    pub(super) fn handle_message_again(&mut self, content: Bytes) -> Result<(), Error> {
+        self.check_place(FrameType::Message)?;
+        self.check_size(&content)?;
+        if let Some(Header { kind: Kind::Message { app }, content_type, .. }) =
+            self.connection.link.last_message()
+        {
+            let (content_type, app) = (content_type.clone(), app.clone());
+            self.deliver(Event::Message(Message { content_type, content, app }));
+        }
+        Ok(())
+    }
+
+    fn check_place(&self, frame_type: FrameType) -> Result<(), Error> {
+        let state = self.connection.state;
+        if state.accepts(frame_type, self.config.accept_chunks()) {
+            return Ok(());
+        }
+        let detail = format!("a frame of type {} has no place while {}", frame_type.name(), state.name());
+        Err(Error::new(Code::UnexpectedType, detail))
+    }
+
+    fn check_size(&self, content: &Bytes) -> Result<(), Error> {
+        let size = content.len() as u64;
+        if size > self.config.message_limit() {
+            return Err(too_large(size, self.config.message_limit()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_session(&self, kind: &Kind, id: Option<&Arc<str>>) -> Result<(), Error> {
+        let ours = self.conversation.session_id.as_ref();
         let matches = match (id, kind) {
             // Who refuses the first frame of a session has none yet.
             (None, Kind::Error { .. }) => self.connection.state.is_handshake(),
@@ -94,7 +118,10 @@ impl<P: Protection> Session<P> {
             return Ok(());
         }
         let found = id.map_or("no session".into(), |id| format!("session {id}"));
-        Err(Error::new(Code::WrongSession, format!("a frame of {found} in session {}", ours.unwrap_or("-"))))
+        Err(Error::new(
+            Code::WrongSession,
+            format!("a frame of {found} in session {}", ours.map_or("-", |id| id)),
+        ))
     }
 
     /// The handshake is done.
@@ -107,6 +134,7 @@ impl<P: Protection> Session<P> {
         connection.heartbeat.start(now);
         conversation.terms = Some(handshake::terms(&self.config, &peer));
         if let Some(id) = &conversation.session_id {
+            connection.link.expect_session(id);
             conversation.inbox.push(Event::Established(Established {
                 session_id: id.clone(),
                 features: peer.features.clone(),
@@ -134,6 +162,7 @@ impl<P: Protection> Session<P> {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn deliver(&mut self, event: Event) {
         let stats = &mut self.conversation.stats;
         stats.messages_received =

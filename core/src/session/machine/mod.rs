@@ -7,12 +7,14 @@ mod frames;
 mod output;
 mod reading;
 
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::BytesMut;
 use core::time::Duration;
 
+use crate::buf::TransmitQueue;
 use crate::config::Config;
 use crate::error::{Code, Error};
 use crate::key::Keys;
@@ -41,6 +43,9 @@ const ENCODE_AHEAD: usize = 64 * 1024;
 /// The least and the most that is read at once, in bytes.
 const READ_MIN: usize = 4 * 1024;
 const READ_MAX: usize = 64 * 1024;
+/// A frame of which more than this has come is large, in bytes, and how far is read beyond its end.
+const LARGE_FRONT: usize = 16 * 1024;
+const READ_BEYOND: usize = 1024;
 /// What a header holds beside content type and entries, in bytes, at most: session id and keys. Within
 /// it, nothing has to be counted exactly.
 const HEADER_REST: usize = 2048;
@@ -79,7 +84,7 @@ const HEADER_REST: usize = 2048;
 /// assert!(matches!(server.poll_event(), Some(Event::Established(_))));
 /// ```
 #[derive(Debug)]
-pub struct Session<P = CrcHmac> {
+pub struct Session<P: Protection = CrcHmac> {
     config: Arc<Config>,
     role: Role,
     conversation: Conversation,
@@ -104,7 +109,7 @@ struct Conversation {
 
 /// What is gone with the connection.
 #[derive(Debug)]
-struct Connection<P> {
+struct Connection<P: Protection> {
     state: State,
     link: Link<P>,
     heartbeat: Heartbeat,
@@ -131,6 +136,8 @@ struct Connection<P> {
     held_back: bool,
     /// How much is read at once, by what came lately.
     read_size: usize,
+    /// How much was wanted last.
+    read_asked: usize,
     /// Position of the transport when the flush deadline was last moved.
     flush_mark: u64,
 }
@@ -165,7 +172,7 @@ impl<P: Protection> Session<P> {
         session.conversation.session_id = Some(id);
         // The first frame is not padded: the peer takes its first read for it.
         session.connection.link.set_legacy(false);
-        session.send_frame(&header, content, false);
+        session.send_frame(&header, &content, false);
         // Nor does anything leave in one write with it, should it have to wait.
         session.connection.link.end_write();
         session.connection.link.set_legacy(true);
@@ -203,6 +210,7 @@ impl<P: Protection> Session<P> {
             waiting: 0,
             held_back: false,
             read_size: READ_MIN,
+            read_asked: READ_MIN,
             flush_mark: 0,
         };
         let conversation = Conversation {
@@ -303,6 +311,9 @@ impl<P: Protection> Protocol for Session<P> {
     type Event = Event;
 
     fn handle_input(&mut self, now: Instant, rx: &mut BytesMut, fresh: usize) {
+        if fresh == 0 && self.connection.held_back && !self.conversation.inbox.has_room() {
+            return;
+        }
         if fresh > 0 {
             let stats = &mut self.conversation.stats;
             stats.last_heard = now;
@@ -346,6 +357,10 @@ impl<P: Protection> Protocol for Session<P> {
         }
     }
 
+    fn needs_time(command: &Command) -> bool {
+        !matches!(command, Command::Send(_) | Command::Piece { .. })
+    }
+
     fn handle_transmitted(&mut self, now: Instant, n: usize) {
         // After the end, what left is told already: a late report must not count it twice.
         if n == 0 || self.connection.link.pending() == 0 || self.connection.state == State::Ended {
@@ -371,6 +386,9 @@ impl<P: Protection> Protocol for Session<P> {
     fn handle_timeout(&mut self, now: Instant) {
         self.expire(now);
         self.settle(now);
+        self.connection.link.trim();
+        self.conversation.inbox.trim();
+        self.conversation.outbox.trim();
     }
 
     fn handle_cut(&mut self, now: Instant, rx: &mut BytesMut, cut: Cut) {
@@ -419,6 +437,12 @@ impl<P: Protection> Protocol for Session<P> {
         self.conversation.inbox.pop()
     }
 
+    fn poll_events(&mut self, more: &mut VecDeque<Event>) -> Option<Event> {
+        let event = self.conversation.inbox.pop()?;
+        self.conversation.inbox.pop_small(more);
+        Some(event)
+    }
+
     fn ended(&self) -> Option<Outcome> {
         self.connection.outcome
     }
@@ -427,15 +451,17 @@ impl<P: Protection> Protocol for Session<P> {
         self.settle(now);
         self.encode(now);
         self.advance_ending(now);
+        self.connection.read_asked = self.read_wanted();
         let connection = &self.connection;
         let ended = connection.state == State::Ended;
+        let terms = self.terms();
         let liveness = if self.awaits_peer() { connection.liveness.deadline() } else { None };
         Interest {
-            read: self.read_wanted(),
+            read: connection.read_asked,
             write: !ended && !connection.write_dead && connection.link.pending() > 0,
             events: self.conversation.inbox.has_events(),
-            closed: matches!(self.terms(), Err(Why::Closed)),
-            commands: self.terms().is_ok() && !self.is_full_beside_excess(),
+            closed: matches!(terms, Err(Why::Closed)),
+            commands: terms.is_ok() && !self.is_full_beside_excess(),
             deadline: earliest([
                 connection.handshake_deadline,
                 liveness,
@@ -456,5 +482,11 @@ impl<P: Protection> Protocol for Session<P> {
             return 0;
         }
         self.connection.link.slices(out)
+    }
+
+    fn lend_transmit(&mut self, to: &mut TransmitQueue) {
+        if !self.connection.write_dead && self.connection.state != State::Ended {
+            self.connection.link.lend(to);
+        }
     }
 }

@@ -4,14 +4,13 @@ use bytes::Bytes;
 
 use super::{ENCODE_AHEAD, Session};
 use crate::message::ContentType;
-use crate::session::heartbeat::{PING, PONG};
 use crate::session::outbox::Next;
 use crate::session::state::State;
 use crate::time::Instant;
-use crate::wire::envelope::{Header, Kind, Protection};
+use crate::wire::envelope::{Header, Kind, PING, PONG, Protection};
 
 impl<P: Protection> Session<P> {
-    pub(super) fn send_frame(&mut self, header: &Header, content: Bytes, completes: bool) {
+    pub(super) fn send_frame(&mut self, header: &Header, content: &Bytes, completes: bool) {
         self.conversation.stats.frames_sent = self.conversation.stats.frames_sent.saturating_add(1);
         self.connection.link.send(header, content, completes);
     }
@@ -29,17 +28,17 @@ impl<P: Protection> Session<P> {
                 continue;
             }
             let Some(terms) = self.conversation.terms else { return };
-            let Some(next) = self.conversation.outbox.next(&terms) else { return };
-            let (kind, content_type, content, completes) = match next {
-                Next::Message(message) => {
-                    (Kind::Message { app: message.app }, message.content_type, message.content, true)
-                }
+            let conversation = &mut self.conversation;
+            let Some(next) = conversation.outbox.next(&terms) else { return };
+            let (link, session_id) = (&mut self.connection.link, conversation.session_id.as_ref());
+            match next {
+                Next::Message(message) => link.send_message(message, session_id),
                 Next::Chunk { chunk, content_type, content, completes } => {
-                    (Kind::Chunk(chunk), content_type, content, completes)
+                    let (kind, session_id) = (Kind::Chunk(chunk), session_id.cloned());
+                    link.send(&Header { kind, content_type, session_id }, &content, completes);
                 }
-            };
-            let session_id = self.conversation.session_id.clone();
-            self.send_frame(&Header { kind, content_type, session_id }, content, completes);
+            }
+            conversation.stats.frames_sent = conversation.stats.frames_sent.saturating_add(1);
         }
     }
 
@@ -53,6 +52,6 @@ impl<P: Protection> Session<P> {
             content_type: ContentType::BINARY,
             session_id: self.conversation.session_id.clone(),
         };
-        self.send_frame(&header, Bytes::from_static(content), false);
+        self.send_frame(&header, &Bytes::from_static(content), false);
     }
 }

@@ -2,13 +2,13 @@
 
 use bytes::BytesMut;
 
-use super::{READ_MAX, READ_MIN, Session};
+use super::{LARGE_FRONT, READ_BEYOND, READ_MAX, READ_MIN, Session};
 use crate::error::Code;
 use crate::session::closing::Ending;
 use crate::session::event::EndedBy;
 use crate::session::state::State;
 use crate::time::Instant;
-use crate::wire::envelope::{FrameLimits, Protection};
+use crate::wire::envelope::{Decoded, FrameLimits, Protection};
 
 impl<P: Protection> Session<P> {
     /// Whether the application leaves room for what is read, and nothing waits before it.
@@ -34,7 +34,12 @@ impl<P: Protection> Session<P> {
                 Ok(None) => break,
                 Ok(Some(frame)) => {
                     self.connection.liveness.handle_frame();
-                    self.handle_frame(now, frame)
+                    let stats = &mut self.conversation.stats;
+                    stats.frames_received = stats.frames_received.saturating_add(1);
+                    match frame {
+                        Decoded::Again(content) => self.handle_message_again(content),
+                        Decoded::Frame(frame) => self.handle_frame(now, frame),
+                    }
                 }
                 Err(error) if self.connection.link.refused_an_error() => {
                     let ending = Ending::new(EndedBy::Local, error.code(), error.detail());
@@ -84,21 +89,27 @@ impl<P: Protection> Session<P> {
     }
 
     /// How much to read next: by what came lately, and doubling while a frame is coming in; never by
-    /// what the peer says will come.
+    /// what the peer says will come. Not far beyond the end of a large frame: its content is a part of what it
+    /// was read into, and what follows would have to be copied out.
     pub(super) fn read_wanted(&self) -> usize {
         let connection = &self.connection;
         if connection.eof.is_some() || connection.state == State::Ended || !self.has_room() {
             return 0;
         }
-        let size = connection.read_size.max(connection.missing.min(connection.waiting));
+        let mut size = connection.read_size.max(connection.missing.min(connection.waiting));
+        if connection.waiting > LARGE_FRONT {
+            size = size.min(connection.missing.saturating_add(READ_BEYOND));
+        }
         if connection.state == State::Draining { size.min(connection.closing.drain_left()) } else { size }
     }
 
+    /// `fresh` bytes came when so many were wanted.
     pub(super) fn adapt_read_size(&mut self, fresh: usize) {
+        let wanted = self.connection.read_asked;
         let size = &mut self.connection.read_size;
         if fresh >= *size {
             *size = size.saturating_mul(2).min(READ_MAX);
-        } else if fresh < *size / 4 {
+        } else if fresh < *size / 4 && wanted >= *size {
             *size = (*size / 2).max(READ_MIN);
         }
     }

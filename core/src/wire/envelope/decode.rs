@@ -1,10 +1,12 @@
 //! Frames off the front of a receive buffer.
 
 use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::header::{Frame, FrameType, Header, Kind};
+use super::header::{Frame, FrameType, Header, Kind, PING, PONG};
 use super::prefix::{PREFIX_LEN, Prefix};
 use super::protection::Protection;
 use crate::error::{Code, Error};
@@ -56,26 +58,60 @@ impl FrameLimits {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Default)]
-pub struct Decoder {
-    /// The header at the front of the buffer passed its check: it is not read again while the
-    /// content arrives.
+#[derive(Debug)]
+pub struct Decoder<P: Protection> {
+    /// The header at the front of the buffer passed its check: it is not read again while the content arrives.
     header_checked: bool,
+    /// What was prepared of that header, unless it is the remembered one.
+    fresh: Option<P::Prepared>,
     /// The last header of a whole message, and what it means: messages of one session mostly have the same,
     /// and parsing it would take longer than authenticating a small frame does.
-    last: Option<(Bytes, Header)>,
+    last: Option<Known<P::Prepared>>,
+    /// The header that carries on from the last chunk or heartbeat, if nothing comes between.
+    next: Option<Header>,
+    /// The id that headers are expected to have: theirs is not kept beside it.
+    session_id: Option<Arc<str>>,
     /// The frame that was refused is an authentic `error` frame, though not one as it should be.
     refused_error: bool,
+}
+
+/// A frame off the front of a buffer.
+#[derive(Debug)]
+pub(crate) enum Decoded {
+    /// A message with the same header, to the byte, as the last one.
+    Again(Bytes),
+    /// Anything else.
+    Frame(Frame),
+}
+
+/// A header, its bytes, and what depends on them.
+#[derive(Debug)]
+struct Known<T> {
+    header: Header,
+    bytes: Vec<u8>,
+    prepared: T,
 }
 
 /// Headers up to this size are remembered, in bytes.
 const REMEMBERED: usize = 512;
 
-impl Decoder {
+impl<P: Protection> Decoder<P> {
     /// A decoder at the beginning of a stream.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            session_id: None,
+            header_checked: false,
+            fresh: None,
+            last: None,
+            next: None,
+            refused_error: false,
+        }
+    }
+
+    /// From here on headers are expected to have this session id. Others are none the worse for it.
+    pub fn expect_session(&mut self, id: &Arc<str>) {
+        self.session_id = Some(Arc::clone(id));
     }
 
     /// The next frame, if it is there whole.
@@ -86,59 +122,103 @@ impl Decoder {
     ///
     /// The first check that fails, as soon as the bytes it needs are there. After an error the
     /// stream is lost: nobody searches for the next magic.
-    pub fn decode<P: Protection>(
+    pub fn decode(
         &mut self,
         protection: &mut P,
         rx: &mut BytesMut,
         limits: FrameLimits,
     ) -> Result<Option<Frame>, Error> {
+        Ok(match self.decode_next(protection, rx, limits)? {
+            None => None,
+            Some(Decoded::Frame(frame)) => Some(frame),
+            Some(Decoded::Again(content)) => {
+                self.last.as_ref().map(|last| Frame { header: last.header.clone(), content })
+            }
+        })
+    }
+
+    /// The same, for who knows what the last message was.
+    #[inline]
+    pub(crate) fn decode_next(
+        &mut self,
+        protection: &mut P,
+        rx: &mut BytesMut,
+        limits: FrameLimits,
+    ) -> Result<Option<Decoded>, Error> {
+        if rx.is_empty() {
+            return Ok(None);
+        }
         let Some(prefix) = Prefix::parse(rx, limits)? else { return Ok(None) };
         let (header_end, frame_end) = (prefix.header_end(), prefix.frame_end());
         let Some(header) = rx.get(PREFIX_LEN..header_end) else { return Ok(None) };
+        let known = self.last.as_ref().filter(|known| known.bytes == header);
+        let prepared = match known {
+            Some(known) => &known.prepared,
+            None => self.fresh.get_or_insert_with(|| protection.prepare(header)),
+        };
         if !self.header_checked {
-            protection.check_header(&prefix, header)?;
+            protection.check_header(&prefix, header, prepared)?;
             self.header_checked = true;
         }
         let Some(content) = rx.get(header_end..frame_end) else { return Ok(None) };
-        protection.check_frame(&prefix, header, content)?;
+        protection.check_frame(&prefix, header, prepared, content)?;
+        self.header_checked = false;
         // Only now is anything believed that the bytes say.
-        let understood = self.parse(header).and_then(|parsed| {
+        if known.is_some() && prefix.type_code == FrameType::Message.code() && !content.is_empty() {
+            let content = take_content(rx, header_end, frame_end, false);
+            return Ok(Some(Decoded::Again(content)));
+        }
+        self.read(&prefix, rx, header_end, frame_end).map(|frame| Some(Decoded::Frame(frame)))
+    }
+
+    /// The last message, as far as its header says: what [`Decoded::Again`] is one more of.
+    pub(crate) fn last_message(&self) -> Option<&Header> {
+        self.last.as_ref().map(|last| &last.header)
+    }
+
+    /// What an authentic frame says, checked further.
+    fn read(
+        &mut self,
+        prefix: &Prefix,
+        rx: &mut BytesMut,
+        header_end: usize,
+        frame_end: usize,
+    ) -> Result<Frame, Error> {
+        let header = rx.get(PREFIX_LEN..header_end).unwrap_or_default();
+        let content = rx.get(header_end..frame_end).unwrap_or_default();
+        let known = self.last.as_ref().filter(|known| known.bytes == header);
+        let understood = match known {
+            Some(known) => Ok(known.header.clone()),
+            None => read_header(&mut self.next, header, self.session_id.as_ref()),
+        }
+        .and_then(|parsed| {
             parsed.check_type_code(prefix.type_code)?;
             parsed.check_content(content)?;
             Ok(parsed)
         });
-        let header = match understood {
-            Ok(header) => header,
+        let parsed = match understood {
+            Ok(parsed) => parsed,
             Err(error) => {
                 let code = FrameType::Error.code();
                 self.refused_error = prefix.type_code == code || Header::claims(header, FrameType::Error);
                 return Err(error);
             }
         };
-        let content = if content.len() <= COPIED {
-            let copy = Bytes::copy_from_slice(content);
-            rx.advance(frame_end);
-            copy
-        } else {
-            let mut frame = rx.split_to(frame_end);
-            frame.advance(header_end);
-            frame.freeze()
-        };
-        self.header_checked = false;
-        Ok(Some(Frame { header, content }))
+        if let Some(fresh) = self.fresh.take() {
+            self.remember(&parsed, header, fresh);
+        }
+        let heartbeat = matches!(parsed.kind, Kind::Heartbeat { .. });
+        Ok(Frame { header: parsed, content: take_content(rx, header_end, frame_end, heartbeat) })
     }
 
-    fn parse(&mut self, bytes: &[u8]) -> Result<Header, Error> {
-        if let Some((last, header)) = &self.last
-            && last == bytes
-        {
-            return Ok(header.clone());
+    fn remember(&mut self, header: &Header, bytes: &[u8], prepared: P::Prepared) {
+        if bytes.len() > REMEMBERED || !matches!(header.kind, Kind::Message { .. }) {
+            return;
         }
-        let header = Header::parse(bytes)?;
-        if bytes.len() <= REMEMBERED && matches!(header.kind, Kind::Message { .. }) {
-            self.last = Some((Bytes::copy_from_slice(bytes), header.clone()));
-        }
-        Ok(header)
+        let mut kept = self.last.take().map(|last| last.bytes).unwrap_or_default();
+        kept.clear();
+        kept.extend_from_slice(bytes);
+        self.last = Some(Known { header: header.clone(), bytes: kept, prepared });
     }
 
     /// Whether the frame that `decode` refused is an `error` frame whose authentication code held: it is
@@ -153,6 +233,9 @@ impl Decoder {
     /// Lengths that `decode` has not let pass may be anything a peer claims.
     #[must_use]
     pub fn missing(&self, rx: &BytesMut) -> usize {
+        if rx.is_empty() {
+            return PREFIX_LEN;
+        }
         frame_len(rx).saturating_sub(rx.len())
     }
 
@@ -176,6 +259,45 @@ impl Decoder {
     }
 }
 
+impl<P: Protection> Default for Decoder<P> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a header means: recognised if it carries on from the last chunk or heartbeat, else parsed.
+fn read_header(
+    next: &mut Option<Header>,
+    bytes: &[u8],
+    session_id: Option<&Arc<str>>,
+) -> Result<Header, Error> {
+    let foreseen = next.take().and_then(|header| header.spelled_as(bytes));
+    let mut header = match foreseen {
+        Some(header) => header,
+        None => Header::parse(bytes)?,
+    };
+    if session_id.is_some() && header.session_id.as_ref() == session_id {
+        header.session_id = session_id.cloned();
+    }
+    *next = header.successor();
+    Ok(header)
+}
+
+/// Takes a frame off the front of `rx`, and gives its content.
+fn take_content(rx: &mut BytesMut, header_end: usize, frame_end: usize, heartbeat: bool) -> Bytes {
+    let content = rx.get(header_end..frame_end).unwrap_or_default();
+    if content.len() > COPIED {
+        let mut frame = rx.split_to(frame_end);
+        frame.advance(header_end);
+        return frame.freeze();
+    }
+    // The two contents that heartbeats have take no memory.
+    let usual = if heartbeat { [PING, PONG].into_iter().find(|usual| *usual == content) } else { None };
+    let content = usual.map_or_else(|| Bytes::copy_from_slice(content), Bytes::from_static);
+    rx.advance(frame_end);
+    content
+}
+
 /// How long the frame at the front of `rx` is, as far as can be told: at least its prefix.
 fn frame_len(rx: &BytesMut) -> usize {
     const ANY: FrameLimits = FrameLimits { header: usize::MAX, content: usize::MAX };
@@ -189,9 +311,11 @@ fn frame_len(rx: &BytesMut) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::MAX_WIRE_INTEGER;
     use crate::key::{Key, Keys};
     use crate::message::{App, ContentType};
-    use crate::wire::envelope::{CrcHmac, Guard, Kind, encode_head};
+    use crate::wire::envelope::{Chunk, CrcHmac, Guard, Kind, encode_head};
+    use core::cell::Cell;
     use std::string::ToString;
     use std::vec;
     use std::vec::Vec;
@@ -240,6 +364,59 @@ mod tests {
         }
     }
 
+    #[test]
+    fn headers_of_chunks_and_heartbeats_are_read_right_in_any_order() {
+        let (mut decoder, mut protection) = (Decoder::new(), protection());
+        let chunk = |message_id, index, last| {
+            let total_size = (index == 0).then_some(100);
+            let app = App::NONE;
+            Kind::Chunk(Chunk { message_id, index, last, aborted: false, total_size, app })
+        };
+        let aborted =
+            Chunk { message_id: 2, index: 1, last: true, aborted: true, total_size: None, app: App::NONE };
+        for kind in [
+            Kind::Heartbeat { seq: Some(1) },
+            Kind::Heartbeat { seq: Some(2) },
+            Kind::Heartbeat { seq: Some(3) },
+            Kind::Heartbeat { seq: Some(3) },
+            Kind::Heartbeat { seq: None },
+            Kind::Heartbeat { seq: None },
+            chunk(1, 0, false),
+            chunk(1, 1, false),
+            chunk(2, 0, false),
+            chunk(1, 2, false),
+            chunk(1, 3, true),
+            chunk(1, 4, true),
+            Kind::Chunk(aborted),
+            chunk(3, 0, true),
+            chunk(9, 9, false),
+            chunk(9, 10, false),
+            chunk(9, 11, true),
+            Kind::Message { app: App::NONE },
+        ] {
+            let header = Header { kind, ..header() };
+            let mut rx = BytesMut::new();
+            encode_head(&protection, &header, b"ping", 0, &mut rx);
+            rx.extend_from_slice(b"ping");
+            let frame = decoder.decode(&mut protection, &mut rx, LIMITS).unwrap().unwrap();
+            assert_eq!((frame.header, &frame.content[..], rx.len()), (header, &b"ping"[..], 0));
+        }
+    }
+
+    #[test]
+    fn a_number_that_carries_on_beyond_the_largest_is_refused() {
+        let (mut decoder, mut protection) = (Decoder::new(), protection());
+        for (seq, good) in
+            [(MAX_WIRE_INTEGER - 1, true), (MAX_WIRE_INTEGER, true), (MAX_WIRE_INTEGER + 1, false)]
+        {
+            let header = Header { kind: Kind::Heartbeat { seq: Some(seq) }, ..header() };
+            let mut rx = BytesMut::new();
+            encode_head(&protection, &header, b"x", 0, &mut rx);
+            rx.extend_from_slice(b"x");
+            assert_eq!(decoder.decode(&mut protection, &mut rx, LIMITS).is_ok(), good, "{seq}");
+        }
+    }
+
     const MAGIC_AND_MORE: [u8; 10] = [0x89, 0x50, 0x4E, 0x47, 0x0E, 0x0B, 0x1B, 0x0B, 0, 1];
 
     #[test]
@@ -259,7 +436,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_known_and_never_overflows() {
-        let decoder = Decoder::new();
+        let decoder = Decoder::<CrcHmac>::new();
         let whole = frame(b"content");
         for n in 0..=whole.len() {
             let rx = BytesMut::from(&whole[..n]);
@@ -281,7 +458,7 @@ mod tests {
 
     #[test]
     fn a_stream_ends_between_frames_or_is_truncated() {
-        let decoder = Decoder::new();
+        let decoder = Decoder::<CrcHmac>::new();
         assert_eq!(decoder.finish(&BytesMut::new()), Ok(()));
         let mut rx = frame(b"content");
         let len = rx.len();
@@ -300,22 +477,26 @@ mod tests {
     /// Counts what it is asked.
     #[derive(Default)]
     struct Counting {
-        headers: usize,
+        headers: Cell<usize>,
         frames: usize,
     }
 
     impl Protection for Counting {
-        fn check_header(&mut self, _: &Prefix, _: &[u8]) -> Result<(), Error> {
-            self.headers += 1;
+        type Prepared = ();
+
+        fn prepare(&self, _: &[u8]) {}
+
+        fn check_header(&self, _: &Prefix, _: &[u8], (): &()) -> Result<(), Error> {
+            self.headers.set(self.headers.get() + 1);
             Ok(())
         }
 
-        fn check_frame(&mut self, _: &Prefix, _: &[u8], _: &[u8]) -> Result<(), Error> {
+        fn check_frame(&mut self, _: &Prefix, _: &[u8], (): &(), _: &[u8]) -> Result<(), Error> {
             self.frames += 1;
             Ok(())
         }
 
-        fn guard(&self, _: &[u8], _: &[u8]) -> Guard {
+        fn guard(&self, _: &[u8], (): &(), _: &[u8]) -> Guard {
             Guard { header_crc: 0, content_crc: 0, mac: [0; 32] }
         }
     }
@@ -329,7 +510,7 @@ mod tests {
             rx.extend_from_slice(&[byte]);
             frames += usize::from(decoder.decode(&mut counting, &mut rx, LIMITS).unwrap().is_some());
         }
-        assert_eq!((frames, counting.headers, counting.frames), (2, 2, 2));
+        assert_eq!((frames, counting.headers.get(), counting.frames), (2, 2, 2));
     }
 
     #[test]

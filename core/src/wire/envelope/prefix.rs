@@ -2,6 +2,8 @@
 
 use alloc::format;
 
+use bytes::BufMut;
+
 use super::decode::FrameLimits;
 use crate::error::{Code, Error};
 
@@ -37,11 +39,17 @@ impl Prefix {
     ///
     /// `bad-magic`, `unsupported-version`, `header-too-large`, `content-too-large`.
     pub fn parse(bytes: &[u8], limits: FrameLimits) -> Result<Option<Self>, Error> {
-        check_magic(bytes)?;
-        let mut fields = Fields(bytes);
-        if fields.take::<8>().is_none() {
-            return Ok(None);
+        match bytes.first_chunk::<PREFIX_LEN>() {
+            // The same: the length is known here, and nothing is checked against it.
+            Some(whole) => Self::parse_fields(whole, limits),
+            None => Self::parse_fields(bytes, limits),
         }
+    }
+
+    #[inline(always)]
+    fn parse_fields(bytes: &[u8], limits: FrameLimits) -> Result<Option<Self>, Error> {
+        check_magic(bytes)?;
+        let mut fields = Fields(bytes.get(MAGIC.len()..).unwrap_or_default());
         let Some(version) = fields.take().map(u16::from_be_bytes) else { return Ok(None) };
         if version != VERSION {
             return Err(Error::new(
@@ -64,19 +72,15 @@ impl Prefix {
     #[must_use]
     pub fn to_bytes(&self) -> [u8; PREFIX_LEN] {
         let mut bytes = [0; PREFIX_LEN];
-        let fields: [&[u8]; 8] = [
-            &MAGIC,
-            &VERSION.to_be_bytes(),
-            &self.type_code.to_be_bytes(),
-            &self.header_len.to_be_bytes(),
-            &self.header_crc.to_be_bytes(),
-            &self.content_len.to_be_bytes(),
-            &self.content_crc.to_be_bytes(),
-            &self.mac,
-        ];
-        for (byte, value) in bytes.iter_mut().zip(fields.into_iter().flatten()) {
-            *byte = *value;
-        }
+        let mut rest = bytes.as_mut_slice();
+        rest.put_slice(&MAGIC);
+        rest.put_u16(VERSION);
+        rest.put_u16(self.type_code);
+        rest.put_u32(self.header_len);
+        rest.put_u32(self.header_crc);
+        rest.put_u64(self.content_len);
+        rest.put_u32(self.content_crc);
+        rest.put_slice(&self.mac);
         bytes
     }
 
@@ -92,7 +96,12 @@ impl Prefix {
 }
 
 /// Checks as much of the magic as is there: a wrong first byte is reason enough.
+#[inline(always)]
 fn check_magic(bytes: &[u8]) -> Result<(), Error> {
+    if bytes.starts_with(&MAGIC) { Ok(()) } else { check_each_of_magic(bytes) }
+}
+
+fn check_each_of_magic(bytes: &[u8]) -> Result<(), Error> {
     for (at, (met, expected)) in bytes.iter().zip(MAGIC).enumerate() {
         if *met != expected {
             return Err(Error::new(
@@ -115,6 +124,7 @@ fn check_len(code: Code, what: &str, met: u64, limit: usize) -> Result<(), Error
 struct Fields<'a>(&'a [u8]);
 
 impl Fields<'_> {
+    #[inline(always)]
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (field, rest) = self.0.split_first_chunk()?;
         self.0 = rest;

@@ -1,5 +1,9 @@
 use super::*;
+use crate::config::MAX_WIRE_INTEGER;
+use crate::error::{Code, Error};
+use crate::wire::envelope::encode::Sink as _;
 use bytes::BytesMut;
+use std::format;
 use std::string::ToString;
 use std::vec;
 
@@ -82,7 +86,7 @@ fn every_kind_reads_as_it_is_written() {
 fn strings_are_written_in_ascii_as_existing_programs_do() {
     let all = "a\"\\/\n\r\t\u{8}\u{c}\u{0}\u{1f}\u{7f}\u{80}é\u{ffff}\u{10ffff} z";
     let mut out = BytesMut::new();
-    put_string(&mut out, all);
+    write::put_string(&mut out, all);
     let expected = r#""a\"\\/\n\r\t\b\f\u0000\u001f\u007f\u0080\u00e9\uffff\udbff\udfff z""#;
     assert_eq!(String::from_utf8(out.to_vec()).unwrap(), expected);
     assert_eq!(serde_json::from_str::<String>(expected).unwrap(), all);
