@@ -127,11 +127,7 @@ impl<P: Protocol> Pump<P> {
     /// The next event. Taking events makes room: what had arrived beyond it is understood then.
     pub fn poll_event(&mut self, now: Instant) -> Option<P::Event> {
         let event = self.machine.poll_event();
-        if self.rx_lent || self.caught_up {
-            return event;
-        }
-        self.machine.handle_input(now, &mut self.rx, 0);
-        event.or_else(|| self.machine.poll_event())
+        self.understand_more(event, || now)
     }
 
     /// As [`poll_event`](Self::poll_event), with [a few more](Protocol::poll_events), for whom reading the clock
@@ -143,6 +139,16 @@ impl<P: Protocol> Pump<P> {
         more: &mut VecDeque<P::Event>,
     ) -> Option<P::Event> {
         let event = self.machine.poll_events(more);
+        self.understand_more(event, now)
+    }
+
+    /// An event was taken, or there was none: what waited for room is understood.
+    #[inline]
+    fn understand_more(
+        &mut self,
+        event: Option<P::Event>,
+        now: impl FnOnce() -> Instant,
+    ) -> Option<P::Event> {
         if self.rx_lent || self.caught_up {
             return event;
         }

@@ -205,9 +205,9 @@ impl<P: Protocol> Shared<P> {
         let (result, _waker) = shared.with_state(|state, wake| {
             let result = attempt(state, wake);
             let waiters = state.waiters(*waits_for);
-            let waker = match (&result, *number) {
-                (Poll::Pending, _) => waiters.register(number, cx),
-                (Poll::Ready(_), _) => waiters.remove(number.take()),
+            let waker = match &result {
+                Poll::Pending => waiters.register(number, cx),
+                Poll::Ready(_) => waiters.remove(number.take()),
             };
             (result, waker)
         });

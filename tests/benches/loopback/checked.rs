@@ -6,13 +6,12 @@
 use std::io::{Error, ErrorKind};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use futures_util::{SinkExt, StreamExt};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::net::TcpStream;
 use tokio_util::codec::{Decoder, Encoder, Framed, LengthDelimitedCodec};
 
-use crate::wire::{End, connection};
+use crate::wire::connection;
 
 /// A header as ours is. Nobody parses it here.
 pub const HEADER: &[u8] = b"{\"type\": \"message\", \"content_type\": \"application/octet-stream\", \
@@ -94,19 +93,5 @@ impl Decoder for Checked {
         }
         frame.advance(self.header.len());
         Ok(Some(frame))
-    }
-}
-
-impl End for Framed<TcpStream, Checked> {
-    async fn feed(&mut self, content: &Bytes) {
-        SinkExt::feed(self, content.clone()).await.expect("it leaves");
-    }
-
-    async fn flush(&mut self) {
-        SinkExt::<Bytes>::flush(self).await.expect("it leaves");
-    }
-
-    async fn receive(&mut self) -> usize {
-        self.next().await.expect("it arrives").expect("it is good").len()
     }
 }

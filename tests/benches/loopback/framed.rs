@@ -1,11 +1,13 @@
-//! tokio-util's length-delimited codec, over TCP and over TLS, fed and flushed as any sink.
+//! Codecs as tokio-util frames them, fed and flushed as any sink; its length-delimited one over TCP and over TLS.
 
-use bytes::Bytes;
+use std::io;
+
+use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
-use tokio_util::codec::{Framed, LengthDelimitedCodec};
+use tokio_util::codec::{Decoder, Encoder, Framed, LengthDelimitedCodec};
 
 use crate::tls;
 use crate::wire::{End, connection};
@@ -22,7 +24,15 @@ pub async fn tls_ends() -> (Plain<TlsStream<TcpStream>>, Plain<TlsStream<TcpStre
     (Framed::new(a, LengthDelimitedCodec::new()), Framed::new(b, LengthDelimitedCodec::new()))
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> End for Plain<S> {
+impl<S, C> End for Framed<S, C>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    C: Encoder<Bytes, Error = io::Error>
+        + Decoder<Item = BytesMut, Error = io::Error>
+        + Unpin
+        + Send
+        + 'static,
+{
     async fn feed(&mut self, content: &Bytes) {
         SinkExt::feed(self, content.clone()).await.expect("it leaves");
     }

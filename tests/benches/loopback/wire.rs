@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
 use crate::support::compare::Took;
+use crate::support::sessions::{listener, sockets};
 
 /// One end of a connection that carries messages.
 pub trait End: Send + 'static {
@@ -120,11 +121,5 @@ impl<E: End> Play for Wire<'_, E> {
 
 /// A connection over the loopback interface.
 pub async fn connection() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("it listens");
-    let address = listener.local_addr().expect("it has one");
-    let (a, b) = tokio::join!(TcpStream::connect(address), listener.accept());
-    let (a, (b, _)) = (a.expect("it connects"), b.expect("it connects"));
-    a.set_nodelay(true).expect("it can");
-    b.set_nodelay(true).expect("it can");
-    (a, b)
+    sockets(&listener().await).await
 }

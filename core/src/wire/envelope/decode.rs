@@ -2,13 +2,13 @@
 
 use alloc::format;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::header::{Frame, FrameType, Header, Kind, PING, PONG};
 use super::prefix::{PREFIX_LEN, Prefix};
 use super::protection::Protection;
+use super::remembered::Remembered;
 use crate::error::{Code, Error};
 
 /// Contents up to this size are copied out of the receive buffer: a few bytes that the application
@@ -64,9 +64,8 @@ pub struct Decoder<P: Protection> {
     header_checked: bool,
     /// What was prepared of that header, unless it is the remembered one.
     fresh: Option<P::Prepared>,
-    /// The last header of a whole message, and what it means: messages of one session mostly have the same,
-    /// and parsing it would take longer than authenticating a small frame does.
-    last: Option<Known<P::Prepared>>,
+    /// Parsing a header would take longer than authenticating a small frame does.
+    last: Option<Remembered<P::Prepared>>,
     /// The header that carries on from the last chunk or heartbeat, if nothing comes between.
     next: Option<Header>,
     /// The id that headers are expected to have: theirs is not kept beside it.
@@ -83,17 +82,6 @@ pub(crate) enum Decoded {
     /// Anything else.
     Frame(Frame),
 }
-
-/// A header, its bytes, and what depends on them.
-#[derive(Debug)]
-struct Known<T> {
-    header: Header,
-    bytes: Vec<u8>,
-    prepared: T,
-}
-
-/// Headers up to this size are remembered, in bytes.
-const REMEMBERED: usize = 512;
 
 impl<P: Protection> Decoder<P> {
     /// A decoder at the beginning of a stream.
@@ -205,20 +193,10 @@ impl<P: Protection> Decoder<P> {
             }
         };
         if let Some(fresh) = self.fresh.take() {
-            self.remember(&parsed, header, fresh);
+            Remembered::replace(&mut self.last, &parsed, header, fresh);
         }
         let heartbeat = matches!(parsed.kind, Kind::Heartbeat { .. });
         Ok(Frame { header: parsed, content: take_content(rx, header_end, frame_end, heartbeat) })
-    }
-
-    fn remember(&mut self, header: &Header, bytes: &[u8], prepared: P::Prepared) {
-        if bytes.len() > REMEMBERED || !matches!(header.kind, Kind::Message { .. }) {
-            return;
-        }
-        let mut kept = self.last.take().map(|last| last.bytes).unwrap_or_default();
-        kept.clear();
-        kept.extend_from_slice(bytes);
-        self.last = Some(Known { header: header.clone(), bytes: kept, prepared });
     }
 
     /// Whether the frame that `decode` refused is an `error` frame whose authentication code held: it is

@@ -1,13 +1,13 @@
 //! Frames into bytes.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use bytes::{BufMut, BytesMut};
 
 use super::header::{Header, Kind};
 use super::prefix::{PREFIX_LEN, Prefix};
 use super::protection::Protection;
+use super::remembered::Remembered;
 use crate::message::Message;
 
 /// What opens and closes the key that pads a header.
@@ -39,19 +39,8 @@ const PAD_LEN: usize = PAD[0].len() + PAD[1].len();
 /// ```
 #[derive(Debug)]
 pub struct Encoder<P: Protection> {
-    last: Option<Written<P::Prepared>>,
+    last: Option<Remembered<P::Prepared>>,
 }
-
-/// A header, its bytes, and what depends on them.
-#[derive(Debug)]
-struct Written<T> {
-    header: Header,
-    bytes: Vec<u8>,
-    prepared: T,
-}
-
-/// Headers up to this size are remembered, in bytes.
-const REMEMBERED: usize = 512;
 
 impl<P: Protection> Encoder<P> {
     /// An encoder at the beginning of a stream.
@@ -98,8 +87,8 @@ impl<P: Protection> Encoder<P> {
         };
         let prepared = protection.prepare(bytes);
         *place = prefix(protection, header, bytes, &prepared, content).to_bytes();
-        if !padded && bytes.len() <= REMEMBERED && matches!(header.kind, Kind::Message { .. }) {
-            self.remember(header, bytes, prepared);
+        if !padded {
+            Remembered::replace(&mut self.last, header, bytes, prepared);
         }
     }
 
@@ -132,7 +121,7 @@ impl<P: Protection> Encoder<P> {
 
     /// Appends the remembered header with its prefix. Says whether it did: not if it is to be padded.
     fn encode_again(&self, protection: &P, content: &[u8], pad_to: usize, out: &mut BytesMut) -> bool {
-        let Some(Written { header, bytes, prepared }) = &self.last else { return false };
+        let Some(Remembered { header, bytes, prepared }) = &self.last else { return false };
         if PREFIX_LEN.saturating_add(bytes.len()).saturating_add(content.len()) < pad_to {
             return false;
         }
@@ -140,13 +129,6 @@ impl<P: Protection> Encoder<P> {
         out.put_slice(&prefix.to_bytes());
         out.put_slice(bytes);
         true
-    }
-
-    fn remember(&mut self, header: &Header, bytes: &[u8], prepared: P::Prepared) {
-        let mut kept = self.last.take().map(|last| last.bytes).unwrap_or_default();
-        kept.clear();
-        kept.extend_from_slice(bytes);
-        self.last = Some(Written { header: header.clone(), bytes: kept, prepared });
     }
 }
 

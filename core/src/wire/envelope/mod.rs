@@ -8,6 +8,7 @@ mod encode;
 mod header;
 mod prefix;
 mod protection;
+mod remembered;
 
 pub(crate) use decode::Decoded;
 pub use decode::{Decoder, FrameLimits};
