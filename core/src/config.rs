@@ -17,68 +17,44 @@ pub enum Receive {
 /// The largest integer the wire carries: 2⁵³ − 1.
 pub const MAX_WIRE_INTEGER: u64 = (1 << 53) - 1;
 
+/// Makes a configuration and its builder: values that may be anything of their type, and values in a range. The
+/// configuration has a method `check`, for how they fit one another.
 macro_rules! config {
-    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr, $min:expr, $max:expr;)+) => {
-        /// Every limit and interval of a session. There is no value that means "unlimited".
-        ///
-        /// ```
-        /// use core::time::Duration;
-        /// use heartwire_core::config::Config;
-        ///
-        /// let config = Config::builder().heartbeat_interval(Duration::from_secs(1)).build()?;
-        /// assert_eq!(config.heartbeat_interval(), Duration::from_secs(1));
-        /// assert_eq!(config.silence_timeout(), Duration::from_secs(30));
-        /// # Ok::<(), heartwire_core::config::ConfigError>(())
-        /// ```
+    (
+        $(#[$config_doc:meta])* $config:ident, $builder:ident;
+        plain { $($(#[$plain_doc:meta])* $plain:ident: $plain_type:ty = $plain_default:expr;)* }
+        ranged { $($(#[$doc:meta])* $name:ident: $type:ty = $default:expr, $min:expr, $max:expr;)+ }
+    ) => {
+        $(#[$config_doc])*
         #[derive(Clone, Debug, PartialEq, Eq)]
-        pub struct Config { receive: Receive, accept_chunks: bool, $($name: $type,)+ }
+        pub struct $config { $($plain: $plain_type,)* $($name: $type,)+ }
 
-        impl Default for Config {
+        impl Default for $config {
             fn default() -> Self {
-                Self { receive: Receive::Whole, accept_chunks: true, $($name: $default,)+ }
+                Self { $($plain: $plain_default,)* $($name: $default,)+ }
             }
         }
 
-        impl Config {
+        impl $config {
             /// The defaults, to be changed one by one.
             #[must_use]
-            pub fn builder() -> ConfigBuilder {
-                ConfigBuilder(Self::default())
+            pub fn builder() -> $builder {
+                $builder(Self::default())
             }
 
-            /// How large messages reach the application: whole by default.
-            #[must_use]
-            pub fn receive(&self) -> Receive {
-                self.receive
-            }
-
-            /// Whether the peer is told that it may send large messages in chunks: true by default.
-            #[must_use]
-            pub fn accept_chunks(&self) -> bool {
-                self.accept_chunks
-            }
-
+            $($(#[$plain_doc])* #[must_use] pub fn $plain(&self) -> $plain_type { self.$plain })*
             $($(#[$doc])* #[must_use] pub fn $name(&self) -> $type { self.$name })+
         }
 
-        /// Builds a [`Config`], starting from the defaults.
+        #[doc = concat!("Builds a [`", stringify!($config), "`], starting from the defaults.")]
         #[derive(Clone, Debug)]
-        pub struct ConfigBuilder(Config);
+        pub struct $builder($config);
 
-        impl ConfigBuilder {
-            /// How large messages reach the application: whole by default.
-            #[must_use]
-            pub fn receive(mut self, receive: Receive) -> Self {
-                self.0.receive = receive;
+        impl $builder {
+            $($(#[$plain_doc])* #[must_use] pub fn $plain(mut self, value: $plain_type) -> Self {
+                self.0.$plain = value;
                 self
-            }
-
-            /// Whether the peer is told that it may send large messages in chunks: true by default.
-            #[must_use]
-            pub fn accept_chunks(mut self, accept: bool) -> Self {
-                self.0.accept_chunks = accept;
-                self
-            }
+            })*
 
             $($(#[$doc])* #[must_use] pub fn $name(mut self, value: $type) -> Self {
                 self.0.$name = value;
@@ -90,24 +66,54 @@ macro_rules! config {
             /// # Errors
             ///
             /// [`ConfigError`] names the value that does not fit, and what would.
-            pub fn build(self) -> Result<Config, ConfigError> {
+            pub fn build(self) -> Result<$config, ConfigError> {
                 let config = self.0;
-                $(if config.$name < $min || config.$name > $max {
-                    return Err(ConfigError {
-                        name: stringify!($name),
-                        reason: alloc::format!("{:?} is not between {:?} and {:?}", config.$name, $min, $max),
-                    });
-                })+
+                $($crate::config::in_range(stringify!($name), &config.$name, &$min, &$max)?;)+
                 config.check()
             }
         }
     };
 }
+pub(crate) use config;
 
-const MS: Duration = Duration::from_millis(1);
-const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// Whether a value is in its range.
+pub(crate) fn in_range<T: PartialOrd + fmt::Debug>(
+    name: &'static str,
+    value: &T,
+    min: &T,
+    max: &T,
+) -> Result<(), ConfigError> {
+    if value < min || value > max {
+        let reason = alloc::format!("{value:?} is not between {min:?} and {max:?}");
+        return Err(ConfigError { name, reason });
+    }
+    Ok(())
+}
+
+/// The shortest and the longest time that can be configured.
+pub(crate) const MS: Duration = Duration::from_millis(1);
+pub(crate) const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 config! {
+    /// Every limit and interval of a session. There is no value that means "unlimited".
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use heartwire_core::config::Config;
+    ///
+    /// let config = Config::builder().heartbeat_interval(Duration::from_secs(1)).build()?;
+    /// assert_eq!(config.heartbeat_interval(), Duration::from_secs(1));
+    /// assert_eq!(config.silence_timeout(), Duration::from_secs(30));
+    /// # Ok::<(), heartwire_core::config::ConfigError>(())
+    /// ```
+    Config, ConfigBuilder;
+    plain {
+    /// How large messages reach the application: whole by default.
+    receive: Receive = Receive::Whole;
+    /// Whether the peer is told that it may send large messages in chunks: true by default.
+    accept_chunks: bool = true;
+    }
+    ranged {
     /// The largest content of a frame accepted, in bytes: 10 MiB by default, the most there is.
     /// Below that, frames are refused that the protocol allows; heartwire's own hold 64 KiB at most,
     /// towards a peer that takes chunks.
@@ -151,6 +157,7 @@ config! {
     /// How many bytes are read and discarded after the goodbye: 64 KiB by default. The connection stays
     /// until the end of `drain_timeout` then, or an early end would destroy the goodbye.
     drain_bytes: usize = 64 * 1024, 1, 1 << 30;
+    }
 }
 
 impl Config {

@@ -82,6 +82,18 @@ codes! {
     EmptyContent = "empty-content", Peer;
     /// The stream ended within a frame.
     Truncated = "truncated", Peer;
+    /// The nonce's length is not the one there is.
+    BadNonceLength = "bad-nonce-length", Peer;
+    /// The ciphertext has no room for its tag.
+    CiphertextTooShort = "ciphertext-too-short", Peer;
+    /// The ciphertext's length is over the limit.
+    CiphertextTooLarge = "ciphertext-too-large", Peer;
+    /// A packet does not open: another key, or a forgery.
+    DecryptionFailed = "decryption-failed", Peer;
+    /// A line over the limit.
+    LineTooLong = "line-too-long", Peer;
+    /// A line that is not UTF-8.
+    InvalidUtf8 = "invalid-utf8", Peer;
     /// A frame of another session.
     WrongSession = "wrong-session", Peer;
     /// A frame of a type that has no place in the state the session is in.
@@ -92,7 +104,7 @@ codes! {
     ChunkRepeat = "chunk-repeat", Peer;
     /// A chunk of a message that never began.
     ChunkWithoutStart = "chunk-without-start", Peer;
-    /// The chunks hold more, or in the end another sum, than was announced.
+    /// The chunks or pieces of a message hold more, or in the end another sum, than was announced.
     ChunkOverrun = "chunk-overrun", Peer;
     /// A message over the limit of the side that receives it.
     MessageTooLarge = "message-too-large", Peer;
@@ -110,7 +122,7 @@ codes! {
     TooManySessions = "too-many-sessions", Local;
     /// A reader so slow that what it has not read passed a limit.
     TooSlow = "too-slow", Peer;
-    /// The session was closed in order, by one side's `disconnect`.
+    /// Closed in order: by one side's `disconnect`; where there is none, by the end of its stream.
     Disconnected = "disconnected", Nobody;
     /// The transport failed: reset, broken, refused by the operating system.
     TransportFailed = "transport-failed", Local;

@@ -10,6 +10,7 @@
 //! * [`protocol`]: the trait every machine implements, and all that a driver knows
 //! * [`pump`]: a machine with its receive buffer and its timers, the half of a driver that needs no runtime
 //! * [`session`]: sessions over the envelope protocol: handshake, heartbeats, messages, closing
+//! * [`connection`]: the four protocols without a session: files with JSON headers, sealed packets, lines, length prefix
 //! * [`wire`]: bytes to frames and back, nothing else
 //! * [`server`]: what every server decides the same way
 //! * [`config`], [`error`], [`key`], [`time`]: limits, codes, keys, points in time
@@ -21,16 +22,22 @@ extern crate alloc;
 extern crate std;
 
 pub mod buf;
+mod closing;
 pub mod config;
+pub mod connection;
+pub mod ended;
 pub mod error;
 pub mod escape;
 pub mod key;
+mod liveness;
 pub mod message;
 pub mod protocol;
 pub mod pump;
+pub mod role;
 pub mod seed;
 pub mod server;
 pub mod session;
+mod stats;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;

@@ -33,7 +33,8 @@ pub trait Protocol {
 
     /// Bytes arrived: `rx` holds everything not yet understood, and its last `fresh` bytes are new.
     /// The machine takes what it understood off the front. It may stop before the end when the
-    /// application is behind; call again with `fresh = 0` after taking events.
+    /// application is behind, or owes an answer; call again with `fresh = 0` after taking events, and after
+    /// [`poll`](Self::poll) where that wants nothing to be read.
     fn handle_input(&mut self, now: Instant, rx: &mut BytesMut, fresh: usize);
 
     /// The peer's stream ended. What stands in `rx` is still understood first.

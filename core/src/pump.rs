@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use bytes::BytesMut;
 
 use crate::buf::TransmitQueue;
-use crate::protocol::{Cut, Interest, Protocol, Refused, Ticket};
+use crate::protocol::{Close, Cut, Interest, Protocol, Refused, Ticket};
 use crate::time::Instant;
 use crate::timer::Alarm;
 
@@ -160,7 +160,12 @@ impl<P: Protocol> Pump<P> {
 
     /// What the machine wants next.
     pub fn poll(&mut self, now: Instant) -> Interest {
-        let interest = self.machine.poll(now);
+        let mut interest = self.machine.poll(now);
+        if interest.read == 0 && interest.close != Close::Now && !self.rx_lent {
+            // What it encoded now may be what the next message was kept back for.
+            self.machine.handle_input(now, &mut self.rx, 0);
+            interest = self.machine.poll(now);
+        }
         self.deadline = interest.deadline;
         self.caught_up = interest.read > 0;
         interest
@@ -183,6 +188,13 @@ impl<P: Protocol> Pump<P> {
     /// The time to arm the sleep for now; none: leave it as it is.
     pub fn rearm(&mut self, now: Instant, interest: &Interest) -> Option<Instant> {
         self.alarm.rearm(now, interest.deadline)
+    }
+
+    /// Whether the sleep can stay as it is: [`rearm`](Self::rearm) would ask for nothing. For who polls the machine
+    /// and is not the driver.
+    #[must_use]
+    pub fn is_armed_for(&self, now: Instant, interest: &Interest) -> bool {
+        self.alarm.covers(now, interest.deadline)
     }
 
     /// Hands the receive buffer over, with what is not understood yet: for a driver that does not hold the

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 /// 32 bytes from a cryptographic source, for one machine and never for a second one.
 ///
-/// What a machine shows of its randomness (its session id) is derived, so that the wire never
+/// What a machine shows of its randomness (its session id, its nonces) is derived, so that the wire never
 /// carries the seed itself.
 pub struct Seed(Zeroizing<[u8; 32]>);
 
@@ -22,15 +22,19 @@ impl Seed {
 
     /// A UUID, version 4, as text.
     pub(crate) fn session_id(&self) -> String {
-        let mut bytes = [0; 16];
-        if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.as_slice()) {
-            mac.update(b"heartwire session id");
-            let digest = mac.finalize().into_bytes();
-            for (to, from) in bytes.iter_mut().zip(digest) {
-                *to = from;
-            }
-        }
+        let digest = self.derive(&[b"heartwire session id"]);
+        let bytes = digest.first_chunk().copied().unwrap_or_default();
         uuid::Builder::from_random_bytes(bytes).into_uuid().hyphenated().to_string()
+    }
+
+    /// 32 bytes that tell nothing of the seed, other ones for every label.
+    pub(crate) fn derive(&self, label: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+        let mut derived = Zeroizing::new([0; 32]);
+        if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.as_slice()) {
+            label.iter().for_each(|part| mac.update(part));
+            *derived = mac.finalize().into_bytes().into();
+        }
+        derived
     }
 }
 

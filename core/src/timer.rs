@@ -47,6 +47,13 @@ impl Alarm {
             }
         }
     }
+
+    /// Whether the sleep can stay as it is: [`rearm`](Self::rearm) would leave it alone.
+    #[must_use]
+    pub fn covers(&self, now: Instant, deadline: Option<Instant>) -> bool {
+        let mut alarm = *self;
+        alarm.rearm(now, deadline).is_none()
+    }
 }
 
 /// The earliest of several deadlines.

@@ -51,7 +51,7 @@ fn out_of_files() {
         let mut before = connect(&url, &options).await.unwrap();
         let mut others: Vec<_> =
             (0..60).map(|_| std::net::TcpStream::connect(host_and_port(&address)).unwrap()).collect();
-        let warning = server.log_line("accepting a connection failed");
+        let warning = server.log_line("accepting connections fails");
         assert!(warning.contains("WARN"), "{warning:?}");
         before.send(Message::text("still here")).await.unwrap();
         assert_eq!(before.recv_message().await.unwrap().content, "still here");

@@ -6,7 +6,8 @@
 //! * [`seed`]: randomness for a machine
 //! * [`driver`]: moves bytes between a transport and a machine, on any runtime
 //! * [`handle`]: gives a driven machine commands, takes its events
-//! * [`session`]: sessions as applications hold them
+//! * [`session`]: sessions as applications hold them; [`connection`]: the protocols without a session
+//! * [`service`]: what connecting and serving have to know of a protocol; [`options`]: what they are made with
 //! * [`registry`]: the live connections of a server, and its stop
 //!
 //! Programs use it through the adapter for their runtime, which re-exports what they need.
@@ -14,10 +15,13 @@
 pub mod address;
 mod block;
 pub mod clock;
+pub mod connection;
 pub mod driver;
 pub mod handle;
+pub mod options;
 pub mod registry;
 pub mod seed;
+pub mod service;
 pub mod session;
 mod shared;
 #[cfg(unix)]

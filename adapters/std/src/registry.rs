@@ -9,7 +9,7 @@ use std::time::{Duration, Instant as StdInstant};
 
 use heartwire_core::protocol::{Cut, Outcome, Protocol};
 use heartwire_core::server::{
-    Admission, Admitted, ConnectionId, Ended, Limits, Phase, Report, Shutdown, Step,
+    Admission, Admitted, ConnectionId, Ended, Limits, Phase, Report, Shutdown, Step, Unit,
 };
 use heartwire_core::time::Instant;
 use parking_lot::{Mutex, MutexGuard};
@@ -23,6 +23,7 @@ const GIVE_UP: Duration = Duration::from_millis(500);
 
 /// Which connections a server has, and how they are told to go.
 pub struct Registry {
+    unit: Unit,
     state: Mutex<State>,
     clock: Clock,
     read_clock: fn() -> StdInstant,
@@ -68,9 +69,9 @@ where
 }
 
 impl Registry {
-    /// A registry with nobody in.
+    /// A registry of so many sessions or connections at most, with nobody in.
     #[must_use]
-    pub fn new<T: Timer>(limits: Limits) -> Self {
+    pub fn new<T: Timer>(unit: Unit, limits: Limits) -> Self {
         let state = State {
             admission: Admission::new(limits),
             shutdown: Shutdown::new(),
@@ -80,7 +81,7 @@ impl Registry {
             waiting: None,
         };
         let read_clock: fn() -> StdInstant = T::now;
-        Self { state: Mutex::new(state), clock: Clock::starting_at(read_clock()), read_clock }
+        Self { unit, state: Mutex::new(state), clock: Clock::starting_at(read_clock()), read_clock }
     }
 
     /// Decides on a connection that was accepted, and makes room for it if too many handshakes are in
@@ -177,7 +178,9 @@ impl Registry {
                 }
             }
             if let Some(report) = state.shutdown.report() {
-                return Poll::Ready(report.clone());
+                let mut report = report.clone();
+                report.unit = self.unit;
+                return Poll::Ready(report);
             }
             if let Some(step) = state.shutdown.poll_step() {
                 let (Step::Tell(id) | Step::Cut(id)) = step;
@@ -243,5 +246,17 @@ pub fn accept_delay(error: &io::Error) -> Duration {
             Duration::ZERO
         }
         _ => Duration::from_millis(100),
+    }
+}
+
+/// What to do about it, to be said behind the error; nothing where that is not known.
+#[must_use]
+pub fn accept_hint(error: &io::Error) -> &'static str {
+    // EMFILE and ENFILE on every Unix; the standard library has no name for them.
+    match error.raw_os_error() {
+        Some(23 | 24) if cfg!(unix) => {
+            "; raise the limit of open files (`ulimit -n`), or hold fewer connections at once"
+        }
+        _ => "",
     }
 }

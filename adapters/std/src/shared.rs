@@ -291,7 +291,8 @@ impl<P: Protocol> State<P> {
     /// Whether the machine, which wanted nothing to be read, has something for the driver to do again.
     fn driver_is_wanted(&mut self, now: Instant) -> bool {
         let interest = self.pump.poll(now);
-        interest.read > 0 || interest.close != Close::Open
+        // What was understood only now may be refused: no more than a deadline comes of that while output waits.
+        interest.read > 0 || interest.close != Close::Open || !self.pump.is_armed_for(now, &interest)
     }
 
     fn waiters(&mut self, waits_for: For) -> &mut Waiters {

@@ -1,21 +1,26 @@
-//! Sessions over one connection.
+//! Connections of any protocol.
 
 use std::io;
 
-use heartwire_core::session as core;
+use heartwire_core::protocol::Protocol;
+use heartwire_core::role::Role;
+use heartwire_core::time::Instant;
 use heartwire_std::address::Address;
 use heartwire_std::handle::{Commands, Endpoints, Events, start};
-use heartwire_std::session::{ConnectError, Session, establish};
+use heartwire_std::service::Service;
+use heartwire_std::session::ConnectError;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::driver::{Io, Sleep};
-use crate::options::Options;
 
-/// Connects to `address`, and makes a session: the client's side.
+/// Connects to `address`: the client's side. [`Options`](crate::Options) make a
+/// [`Session`](crate::Session), [`ConnectionOptions`](crate::ConnectionOptions) a
+/// [`Connection`](crate::connection::Connection).
 ///
-/// Making the connection and the handshake may take the handshake timeout each.
+/// Making the connection and the handshake of a session may take the handshake timeout each; without a session,
+/// making the connection may take the connect timeout.
 ///
 /// # Errors
 ///
@@ -24,9 +29,9 @@ use crate::options::Options;
 /// # Cancel safety
 ///
 /// Dropping the future closes the connection.
-pub async fn connect(address: &Address, options: &Options) -> Result<Session, ConnectError> {
+pub async fn connect<V: Service>(address: &Address, options: &V) -> Result<V::Handle, ConnectError> {
     let failed = |error| ConnectError::Io { address: address.clone(), error };
-    let limit = options.config.handshake_timeout();
+    let limit = options.connect_timeout();
     let late = |_| {
         let text = format!("nobody answered within {limit:?}");
         failed(io::Error::new(io::ErrorKind::TimedOut, text))
@@ -36,20 +41,20 @@ pub async fn connect(address: &Address, options: &Options) -> Result<Session, Co
             let connecting = TcpStream::connect((host.as_str(), *port));
             let stream = timeout(limit, connecting).await.map_err(late)?.map_err(failed)?;
             let endpoints = tcp_endpoints(&stream);
-            make_client(stream, endpoints, options).await
+            make(stream, endpoints, Role::Client, options).await
         }
         #[cfg(unix)]
         Address::Unix(path) => {
             let connecting = tokio::net::UnixStream::connect(path);
             let stream = timeout(limit, connecting).await.map_err(late)?.map_err(failed)?;
             let endpoints = Endpoints { local: None, peer: Some(address.clone()) };
-            make_client(stream, endpoints, options).await
+            make(stream, endpoints, Role::Client, options).await
         }
         _ => Err(failed(io::Error::new(io::ErrorKind::Unsupported, "not to be had on this system"))),
     }
 }
 
-/// Makes a session over any connection: the client's side.
+/// The client's side over any transport.
 ///
 /// # Errors
 ///
@@ -58,14 +63,15 @@ pub async fn connect(address: &Address, options: &Options) -> Result<Session, Co
 /// # Cancel safety
 ///
 /// Dropping the future closes the connection.
-pub async fn connect_io<T>(io: T, options: &Options) -> Result<Session, ConnectError>
+pub async fn connect_io<T, V>(io: T, options: &V) -> Result<V::Handle, ConnectError>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    V: Service,
 {
-    make_client(io, Endpoints::default(), options).await
+    make(io, Endpoints::default(), Role::Client, options).await
 }
 
-/// Makes a session over any connection: the server's side, for who accepts connections himself.
+/// The server's side over any transport, for who accepts connections himself.
 ///
 /// # Errors
 ///
@@ -74,34 +80,33 @@ where
 /// # Cancel safety
 ///
 /// Dropping the future closes the connection.
-pub async fn accept_io<T>(io: T, options: &Options) -> Result<Session, ConnectError>
+pub async fn accept_io<T, V>(io: T, options: &V) -> Result<V::Handle, ConnectError>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    V: Service,
+{
+    make(io, Endpoints::default(), Role::Server, options).await
+}
+
+async fn make<T, V>(io: T, endpoints: Endpoints, role: Role, options: &V) -> Result<V::Handle, ConnectError>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    V: Service,
 {
     let seed = heartwire_std::seed::seed().map_err(ConnectError::Seed)?;
-    let (commands, events) = spawn(io, Endpoints::default(), |now| {
-        core::Session::server(options.config.clone(), options.keys.clone(), &seed, now)
-    });
-    establish(commands, events).await.map_err(ConnectError::Handshake)
-}
-
-async fn make_client<T>(io: T, endpoints: Endpoints, options: &Options) -> Result<Session, ConnectError>
-where
-    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let (commands, events) =
-        spawn(io, endpoints, |now| core::Session::client(options.config.clone(), options.keys.clone(), now));
-    establish(commands, events).await.map_err(ConnectError::Handshake)
+    let (commands, events) = spawn(io, endpoints, |now| options.machine(role, &seed, now));
+    V::establish(commands, events).await.map_err(ConnectError::Handshake)
 }
 
 /// Puts a machine on a connection, and spawns its driver.
-pub(crate) fn spawn<T>(
+pub(crate) fn spawn<T, P>(
     io: T,
     endpoints: Endpoints,
-    make: impl FnOnce(heartwire_core::time::Instant) -> core::Session,
-) -> (Commands<core::Session>, Events<core::Session>)
+    make: impl FnOnce(Instant) -> P,
+) -> (Commands<P>, Events<P>)
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    P: Protocol<Event: Send> + Send + 'static,
 {
     let (commands, events, driver) = start(Io(io), Sleep::default(), endpoints, make);
     tokio::spawn(driver);

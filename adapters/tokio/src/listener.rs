@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use heartwire_std::address::Address;
 use heartwire_std::handle::Endpoints;
-use heartwire_std::registry::accept_delay;
+use heartwire_std::registry::{accept_delay, accept_hint};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 
 use crate::connect::tcp_endpoints;
@@ -137,15 +137,19 @@ impl<'a> Accepting<'a> {
     }
 }
 
-/// The next connection on one listener. Errors are logged, and waited out.
+/// The next connection on one listener. Errors are waited out; the first of many in a row is logged.
 fn accept_one(listener: &Listener) -> Accept<'_> {
     Box::pin(async move {
+        let mut said = false;
         loop {
             match listener.accept().await {
                 Ok(accepted) => return accepted,
                 Err(error) => {
                     let delay = accept_delay(&error);
-                    tracing::warn!("accepting a connection failed, going on: {error}");
+                    if !std::mem::replace(&mut said, !delay.is_zero()) {
+                        let todo = accept_hint(&error);
+                        tracing::warn!("accepting connections fails, and is tried again: {error}{todo}");
+                    }
                     tokio::time::sleep(delay).await;
                 }
             }

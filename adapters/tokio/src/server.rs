@@ -1,4 +1,4 @@
-//! A server: accepts, limits, hands sessions to a handler, stops gracefully.
+//! A server: accepts, limits, hands connections to a handler, stops gracefully.
 
 use std::future::Future;
 use std::io;
@@ -6,44 +6,41 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use heartwire_core::error::{Code, Error};
-use heartwire_core::protocol::Cut;
+use heartwire_core::protocol::{Cut, Protocol};
+use heartwire_core::role::Role;
 use heartwire_core::server::{Admitted, ConnectionId, Report};
-use heartwire_core::session::{self as core, Command, Event};
 use heartwire_std::address::Address;
 use heartwire_std::handle::{Commands, Endpoints, Events, Watch};
+use heartwire_std::options::Options;
 use heartwire_std::registry::Registry;
-use heartwire_std::session::Session;
+use heartwire_std::service::Service;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
 use crate::connect::spawn;
 use crate::driver::Sleep;
 use crate::listener::{Accepting, Listener, Stream};
-use crate::options::Options;
 
-/// What a stopping server says.
-const GOODBYE: &str = "Server shutting down";
-
-/// Listens, and serves sessions.
+/// Listens, and serves sessions, or connections of another protocol: what its options are made for.
 ///
 /// Accept errors are logged and never end it: when the system is out of files it waits a moment. Above
-/// the limits of its [`Options`] a newcomer is told `too-many-sessions`; when too many handshakes are in
-/// progress the oldest is cut.
+/// the limits of its options a newcomer is told `too-many-sessions` (without a session: is closed without a word);
+/// when too many handshakes are in progress the oldest is cut.
 #[derive(Debug)]
-pub struct Server {
+pub struct Server<V = Options> {
     listeners: Vec<Listener>,
     addresses: Vec<Address>,
-    options: Options,
+    options: V,
     registry: Arc<Registry>,
 }
 
-impl Server {
+impl<V: Service> Server<V> {
     /// Listens on all of these addresses.
     ///
     /// # Errors
     ///
     /// What stands against the first that can't be listened on; the error names it.
-    pub async fn bind(addresses: &[Address], options: Options) -> io::Result<Self> {
+    pub async fn bind(addresses: &[Address], options: V) -> io::Result<Self> {
         let mut listeners = Vec::new();
         let mut bound = Vec::new();
         for address in addresses {
@@ -53,7 +50,7 @@ impl Server {
             bound.push(listener.local_address()?);
             listeners.push(listener);
         }
-        let registry = Arc::new(Registry::new::<Sleep>(options.limits));
+        let registry = Arc::new(Registry::new::<Sleep>(V::UNIT, options.limits()));
         Ok(Self { listeners, addresses: bound, options, registry })
     }
 
@@ -69,18 +66,18 @@ impl Server {
         Arc::clone(&self.registry)
     }
 
-    /// Serves until `shutdown` is done, then stops gracefully: every session is told, has the grace of
+    /// Serves until `shutdown` is done, then stops gracefully: every connection is told, has the grace of
     /// the options to end, and is cut after it. Says how that went.
     ///
-    /// Each session runs `handler` in a task of its own; it receives the session once the handshake is
-    /// done. A handler that returns without closing its session cuts it.
+    /// Each connection runs `handler` in a task of its own; it receives the session once the handshake is
+    /// done. A handler that returns without closing cuts the connection.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future stops at once: listening ends, and every session is cut.
+    /// Dropping the future stops at once: listening ends, and every connection is cut.
     pub async fn serve<H, F, S>(self, handler: H, shutdown: S) -> Report
     where
-        H: Fn(Session) -> F + Send + Sync + 'static,
+        H: Fn(V::Handle) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
         S: Future<Output = ()>,
     {
@@ -107,7 +104,7 @@ impl Server {
         }
         // Nobody new: the sockets are closed, and a Unix socket's file is gone, before anybody is told.
         drop(listeners);
-        let report = registry.stop(options.grace, Sleep::default()).await;
+        let report = registry.stop(options.grace(), Sleep::default()).await;
         tasks.abort_all();
         while let Some(done) = tasks.join_next().await {
             report_panic(done);
@@ -116,26 +113,26 @@ impl Server {
     }
 }
 
-/// A handler that panics ends its session, not the server; nobody shall have to guess.
+/// A handler that panics ends its connection, not the server; nobody shall have to guess.
 fn report_panic(done: Result<(), tokio::task::JoinError>) {
     if let Err(error) = done
         && error.is_panic()
     {
-        tracing::error!("a session's handler panicked: {error}");
+        tracing::error!("a connection's handler panicked: {error}");
     }
 }
 
 /// What a connection is served with.
-struct Connection {
+struct Connection<V> {
     registry: Arc<Registry>,
-    options: Options,
+    options: V,
 }
 
-impl Connection {
+impl<V: Service> Connection<V> {
     fn start<T, H, F>(self, stream: T, endpoints: Endpoints, handler: &Arc<H>, tasks: &mut JoinSet<()>)
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        H: Fn(Session) -> F + Send + Sync + 'static,
+        H: Fn(V::Handle) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let seed = match heartwire_std::seed::seed() {
@@ -146,70 +143,74 @@ impl Connection {
             }
         };
         let admitted = self.registry.admit();
-        let Options { config, keys, .. } = &self.options;
-        let (commands, events) = spawn(stream, endpoints, |now| match admitted {
-            Admitted::Accepted { .. } => core::Session::server(config.clone(), keys.clone(), &seed, now),
-            Admitted::Refused { .. } => {
-                core::Session::refusing(config.clone(), keys.clone(), &too_many(&self.options), now)
-            }
-        });
         let id = admitted.id();
-        self.registry.attach(id, &commands, || Command::Close { reason: Some(GOODBYE.into()) });
+        // Before the next one is admitted: where there is no handshake none is in progress.
+        let accepted = matches!(admitted, Admitted::Accepted { .. });
+        let refused = !accepted || (!V::UNIT.has_handshake() && !self.registry.established(id));
+        let (commands, events) = spawn(stream, endpoints, |now| match refused {
+            false => self.options.machine(Role::Server, &seed, now),
+            true => self.options.refusing(&self.too_many(), &seed, now),
+        });
+        self.registry.attach(id, &commands, V::goodbye);
         let gone = Gone { registry: Arc::clone(&self.registry), id, watch: commands.watch() };
         let handler = Arc::clone(handler);
         tasks.spawn(async move {
-            if let Some(session) = self.establish(id, commands, events).await {
-                handler(session).await;
+            if let Some(handle) = self.establish(id, refused, commands, events).await {
+                handler(handle).await;
             }
             gone.watch.closed().await;
         });
     }
 
+    /// Waits for the handshake, if there is one. None: there is nobody to serve.
     async fn establish(
         &self,
         id: ConnectionId,
-        commands: Commands<core::Session>,
-        mut events: Events<core::Session>,
-    ) -> Option<Session> {
-        loop {
-            match events.next().await {
-                Some(Event::Established(established)) => {
-                    if self.registry.established(id) {
-                        return Some(Session::new(commands, events, established));
-                    }
-                    let error = too_many(&self.options);
-                    let (code, detail) = (error.code(), error.detail().into());
-                    let _ = commands.try_command(Command::Fail { code, detail });
-                }
-                Some(Event::Ended(ended)) => {
-                    let peer = &commands.endpoints().peer;
-                    let peer = peer.as_ref().map_or_else(|| "a local client".into(), ToString::to_string);
-                    tracing::info!("no session with {peer}: {ended}");
-                }
-                Some(_) => {}
-                None => return None,
+        refused: bool,
+        commands: Commands<V::Machine>,
+        events: Events<V::Machine>,
+    ) -> Option<V::Handle> {
+        let watch = commands.watch();
+        let peer = || {
+            let peer = watch.endpoints().peer.as_ref();
+            peer.map_or_else(|| "a local client".into(), ToString::to_string)
+        };
+        let established = V::establish(commands, events).await;
+        let handle = match established {
+            Ok(handle) => handle,
+            Err(ended) => {
+                tracing::info!("no {} with {}: {ended}", V::UNIT, peer());
+                return None;
             }
+        };
+        if !refused && (!V::UNIT.has_handshake() || self.registry.established(id)) {
+            return Some(handle);
         }
+        let error = self.too_many();
+        if watch.try_command(V::fail(&error)).is_ok() || refused {
+            tracing::info!("turned away {}: {error}", peer());
+        }
+        // With its handle the connection stays until the peer was told.
+        watch.closed().await;
+        None
     }
-}
 
-fn too_many(options: &Options) -> Error {
-    let most = options.limits.max_sessions();
-    Error::new(
-        Code::TooManySessions,
-        format!("this server holds {most} sessions, the most it may; try later"),
-    )
+    fn too_many(&self) -> Error {
+        let (most, unit) = (self.options.limits().max_sessions(), V::UNIT);
+        let detail = format!("this server holds {most} {unit}s, the most it may; try later");
+        Error::new(Code::TooManySessions, detail)
+    }
 }
 
 /// Sees to it that a connection is gone when its task ends, however it does, and tells the registry: the
 /// application may have taken the session elsewhere, and the server's end is the end of it all the same.
-struct Gone {
+struct Gone<P: Protocol> {
     registry: Arc<Registry>,
     id: ConnectionId,
-    watch: Watch<core::Session>,
+    watch: Watch<P>,
 }
 
-impl Drop for Gone {
+impl<P: Protocol> Drop for Gone<P> {
     fn drop(&mut self) {
         self.watch.cut(Cut::Stopped);
         self.registry.closed(self.id, self.watch.ended());

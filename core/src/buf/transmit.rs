@@ -8,6 +8,9 @@ const KEEP: usize = 128 * 1024;
 /// The buffer that is kept while nothing happens, in bytes: a heartbeat fits.
 const KEEP_IDLE: usize = 512;
 
+/// Contents up to this size are copied beside others; larger ones leave as they are.
+pub(crate) const COPY: usize = 4 * 1024;
+
 /// How many of them lie beside each other then, at most.
 const KEEP_IDLE_SEGMENTS: usize = 4;
 
@@ -66,6 +69,11 @@ impl TransmitQueue {
         self.taken
     }
 
+    /// The position after the last byte that was taken or lent, counted like [`taken`](Self::taken).
+    pub(crate) fn offered(&self) -> u64 {
+        self.taken.saturating_add(self.lent as u64)
+    }
+
     /// The position after the last byte of the queue, counted like [`taken`](Self::taken).
     #[must_use]
     pub fn end(&self) -> u64 {
@@ -102,6 +110,15 @@ impl TransmitQueue {
         }
         self.pending = self.pending.saturating_add(content.len());
         self.segments.push_back(Segment { len: content.len(), shared: Some(content), ends_write: false });
+    }
+
+    /// Appends a content: a small one beside what is there, a larger one without copying it.
+    pub fn push(&mut self, content: Bytes) {
+        if content.len() <= COPY {
+            self.append(|out| out.extend_from_slice(&content));
+        } else {
+            self.chain(content);
+        }
     }
 
     /// What is appended after this leaves in a write of its own.

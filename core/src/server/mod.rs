@@ -44,5 +44,5 @@ mod report;
 mod shutdown;
 
 pub use admission::{Admission, Admitted, ConnectionId, Limits, LimitsBuilder, LimitsError};
-pub use report::Report;
+pub use report::{Report, Unit};
 pub use shutdown::{Ended, Phase, Shutdown, Step};

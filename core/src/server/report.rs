@@ -6,10 +6,40 @@ use core::time::Duration;
 
 use super::ConnectionId;
 
-/// How a stop went, as data; shown, a line that a person can read.
+/// What a server holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Unit {
+    /// Sessions.
+    #[default]
+    Session,
+    /// Connections of a protocol without sessions.
+    Connection,
+}
+
+impl Unit {
+    /// Whether it begins with a handshake.
+    #[must_use]
+    pub const fn has_handshake(self) -> bool {
+        matches!(self, Self::Session)
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Session => "session",
+            Self::Connection => "connection",
+        })
+    }
+}
+
+/// How a stop went, as data; shown, a line that a person can read. What it says of sessions it says of connections
+/// where there are none.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Report {
+    /// What the server held.
+    pub unit: Unit,
     /// Sessions that were told.
     pub told: usize,
     /// Sessions that ended in order: the goodbye was written.
@@ -18,7 +48,8 @@ pub struct Report {
     pub failed: usize,
     /// Sessions that were cut because time was up.
     pub cut: Vec<ConnectionId>,
-    /// Handshakes in progress that were dropped without a word.
+    /// Handshakes in progress that were dropped without a word; newcomers that were being refused are among them, and
+    /// are all where there are no handshakes.
     pub handshakes: usize,
     /// Accepted messages that were not sent, of all sessions together.
     pub unsent: u64,
@@ -41,21 +72,27 @@ impl fmt::Display for Report {
                 continue;
             }
             if first {
-                write!(f, "{count} session{} {what}", plural(count))?;
+                write!(f, "{count} {}{} {what}", self.unit, plural(count))?;
             } else {
                 write!(f, ", {count} {what}")?;
             }
             first = false;
         }
         if first {
-            f.write_str("no sessions")?;
+            write!(f, "no {}s", self.unit)?;
         }
         if self.unsent > 0 {
             let s = if self.unsent == 1 { "" } else { "s" };
             write!(f, " ({} message{s} unsent)", self.unsent)?;
         }
         if self.handshakes > 0 {
-            write!(f, ", {} handshake{} dropped", self.handshakes, plural(self.handshakes))?;
+            match self.unit {
+                Unit::Session => {
+                    write!(f, ", {} handshake{} dropped", self.handshakes, plural(self.handshakes))?;
+                }
+                // without handshakes, these are newcomers above the limit
+                Unit::Connection => write!(f, ", {} turned away", self.handshakes)?,
+            }
         }
         Ok(())
     }
@@ -91,5 +128,7 @@ mod tests {
         assert_eq!(Report::default().to_string(), "stopped in 0ms: no sessions");
         let failed = Report { closed: 1, failed: 2, took: Duration::from_millis(1250), ..Report::default() };
         assert_eq!(failed.to_string(), "stopped in 1.25s: 1 session closed, 2 failed");
+        let failed = Report { unit: Unit::Connection, handshakes: 3, ..failed };
+        assert_eq!(failed.to_string(), "stopped in 1.25s: 1 connection closed, 2 failed, 3 turned away");
     }
 }

@@ -1,15 +1,11 @@
 //! What a session tells the application.
 
-use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use bytes::Bytes;
-use core::fmt;
 use core::time::Duration;
 
-use crate::error::{Code, Fault};
+use crate::ended::Ended;
 use crate::message::{App, ContentType, Message};
-use crate::protocol::Ticket;
 use crate::wire::envelope::{Features, PeerLimits};
 
 /// An event of a [`Session`](super::Session).
@@ -90,90 +86,4 @@ pub enum PieceEnd {
     Last,
     /// The peer gave the message up: what came of it is not a message.
     Aborted,
-}
-
-/// How a session ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Ended {
-    /// Who ended it.
-    pub by: EndedBy,
-    /// Why.
-    pub code: Code,
-    /// One sentence: the reason of a `disconnect`, or what was met and what was allowed. It may quote
-    /// what the peer sent: escape it before it reaches a terminal or a log line.
-    pub detail: String,
-    /// Whether our last frame reached the transport, where there was one to send.
-    pub told: bool,
-    /// The accepted messages that the transport did not take whole, in the order of their tickets.
-    pub unsent: Vec<Unsent>,
-}
-
-impl Ended {
-    /// Whether the session was closed in order, by either side.
-    #[must_use]
-    pub fn is_orderly(&self) -> bool {
-        // A peer may write any code into its error.
-        self.code == Code::Disconnected && self.by != EndedBy::PeerError
-    }
-
-    /// Whose fault it was, seen from here: what the peer reports as its peer's fault is ours.
-    #[must_use]
-    pub fn fault(&self) -> Fault {
-        match (self.by, self.code.fault()) {
-            (EndedBy::PeerError, Fault::Peer) => Fault::Local,
-            (EndedBy::PeerError, Fault::Local) => Fault::Peer,
-            (_, fault) => fault,
-        }
-    }
-}
-
-impl fmt::Display for Ended {
-    /// One line, with what the peer sent escaped.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let detail = crate::escape::escape(&self.detail);
-        match self.by {
-            EndedBy::Local if self.is_orderly() => write!(f, "closed here: {detail}")?,
-            EndedBy::Local => write!(f, "{}: {detail}", self.code)?,
-            EndedBy::Peer if self.is_orderly() => write!(f, "closed by the peer: {detail}")?,
-            EndedBy::Peer => write!(f, "{}: {detail}", self.code)?,
-            EndedBy::PeerError => write!(f, "the peer reports {}: {detail}", self.code)?,
-            EndedBy::Transport => write!(f, "{}: {detail}", self.code)?,
-        }
-        if self.by == EndedBy::Local && self.is_orderly() && !self.told {
-            f.write_str(" (the goodbye did not leave)")?;
-        }
-        match self.unsent.len() {
-            0 => Ok(()),
-            1 => f.write_str(" (1 message unsent)"),
-            n => write!(f, " ({n} messages unsent)"),
-        }
-    }
-}
-
-impl core::error::Error for Ended {}
-
-/// Who ended a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EndedBy {
-    /// This side: it closed, refused a frame, or ran out of patience.
-    Local,
-    /// The peer: it said goodbye, or its stream ended.
-    Peer,
-    /// The peer, with an `error` frame: the code is what it refused.
-    PeerError,
-    /// Neither: the transport failed.
-    Transport,
-}
-
-/// A message that was accepted and that the transport did not take whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unsent {
-    /// The ticket it was accepted with.
-    pub ticket: Ticket,
-    /// The message, as it was given; none if it came piece by piece.
-    pub message: Option<Message>,
-    /// Whether some of it may have reached the peer; perhaps all, where the connection was cut while it left.
-    pub begun: bool,
 }

@@ -6,13 +6,11 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
-use crate::buf::TransmitQueue;
+use crate::buf::{COPY, TransmitQueue};
 use crate::error::Error;
 use crate::message::Message;
 use crate::wire::envelope::{Decoded, Decoder, Encoder, FrameLimits, Header, Protection};
 
-/// Contents up to this size are copied beside their header; larger ones leave as they are.
-const COPY: usize = 4 * 1024;
 /// Frames above this size are received in a block of their own, in bytes.
 const LARGE_FRAME: usize = 256 * 1024;
 /// What every frame to a peer without features is padded to: it takes one read of that many bytes

@@ -7,39 +7,32 @@
 //! | `state` | which frames have a place when |
 //! | `handshake` | who speaks first, ids, features, limits |
 //! | `heartbeat` | when to ping, the pong owed, the round-trip time |
-//! | `liveness` | whether the peer is alive |
 //! | `outbox` | what is sent next |
 //! | `reassembly`, `gather` | what chunks add up to |
-//! | `closing` | how long the end may take, and what is said |
+//! | `goodbye` | what is said at the end |
 //! | `inbox` | events that wait, and whether there is room for more |
 //! | `link` | frames to bytes and back |
+//!
+//! Whether the peer is alive (`liveness`) and how long the end may take (`closing`) is decided the same way for
+//! every protocol, beside this module.
 
-mod closing;
 mod command;
 mod event;
 mod gather;
+mod goodbye;
 mod handshake;
 mod heartbeat;
 mod inbox;
 mod link;
-mod liveness;
 mod machine;
 mod outbox;
 mod reassembly;
 mod state;
-mod stats;
 
+pub use crate::ended::{Ended, EndedBy, Unsent};
+pub use crate::role::Role;
+pub use crate::stats::Stats;
 pub use command::{Begin, Command};
-pub use event::{Ended, EndedBy, Established, Event, Piece, PieceEnd, Start, Unsent};
+pub use event::{Established, Event, Piece, PieceEnd, Start};
 pub use gather::{Gathered, Gatherer};
 pub use machine::Session;
-pub use stats::Stats;
-
-/// Which side of a session this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// The side that connected.
-    Client,
-    /// The side that accepted. It speaks first.
-    Server,
-}

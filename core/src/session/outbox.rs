@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::command::Begin;
-use super::event::Unsent;
+use crate::ended::Unsent;
 use crate::error::Code;
 use crate::message::{App, ContentType, Message};
 use crate::protocol::{Ticket, Why};

@@ -1,4 +1,4 @@
-//! Two sessions, a message and a heartbeat, without the standard library.
+//! Two sessions, a message and a heartbeat, a line and a sealed packet, without the standard library.
 #![no_std]
 #![no_main]
 
@@ -11,14 +11,20 @@ use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 
+use bytes::Bytes;
 use heartwire_core::config::Config;
+use heartwire_core::connection::{self, Connection};
 use heartwire_core::key::{Key, Keys};
 use heartwire_core::message::Message;
 use heartwire_core::protocol::Protocol;
 use heartwire_core::pump::Pump;
+use heartwire_core::role::Role;
 use heartwire_core::seed::Seed;
 use heartwire_core::session::{Command, Event, Session};
 use heartwire_core::time::Instant;
+use heartwire_core::wire::codec::Codec;
+use heartwire_core::wire::lines::{self, Line, Lines};
+use heartwire_core::wire::sealed::{self, Sealed, SecretKey};
 
 // The C library gives the program its entry and its exit; nothing of Rust's standard library does.
 #[link(name = "c")]
@@ -83,7 +89,7 @@ extern "C" fn _Unwind_Resume() -> ! {
 }
 
 /// Carries what one side has to write over to the other.
-fn carry(now: Instant, from: &mut Pump<Session>, to: &mut Pump<Session>) {
+fn carry<P: Protocol>(now: Instant, from: &mut Pump<P>, to: &mut Pump<P>) {
     while from.poll(now).write {
         let mut slices = [&[][..]; 4];
         let (_, machine) = from.io();
@@ -100,6 +106,38 @@ fn carry(now: Instant, from: &mut Pump<Session>, to: &mut Pump<Session>) {
 }
 
 fn run() {
+    session();
+    let line = Line::new("hello").unwrap();
+    connection::<Lines>(&lines::Settings::default(), line.clone(), &line);
+    let packet = Bytes::from_static(b"hello");
+    connection::<Sealed>(&sealed::Settings::new(SecretKey::new([7; 32])), packet.clone(), &packet);
+}
+
+/// One message from a client to a server, and both part in order.
+fn connection<C: Codec>(settings: &C::Settings, message: C::Message, item: &C::Item) {
+    use connection::{Command, Config, Event};
+    let now = Instant::ZERO;
+    let machine = |role, seed| {
+        Pump::new(Connection::<C>::new(Config::default(), settings, role, &Seed::new([seed; 32]), now))
+    };
+    let (mut client, mut server) = (machine(Role::Client, 1), machine(Role::Server, 2));
+    assert!(client.handle_command(now, Command::Send(message)).is_ok());
+    carry(now, &mut client, &mut server);
+    assert!(matches!(server.poll_event(now), Some(Event::Received(received)) if received == *item));
+    for side in [&mut client, &mut server] {
+        assert!(side.handle_command(now, Command::Finish).is_ok());
+        side.poll(now);
+        side.handle_read(now, 0);
+        side.poll(now);
+        let mut last = None;
+        while let Some(event) = side.poll_event(now) {
+            last = Some(event);
+        }
+        assert!(matches!(last, Some(Event::Ended(ended)) if ended.is_orderly()));
+    }
+}
+
+fn session() {
     let keys = Keys::new(Key::new(b"a key that both sides have").unwrap());
     let mut now = Instant::ZERO;
     let mut server = Pump::new(Session::server(Config::default(), keys.clone(), &Seed::new([7; 32]), now));
@@ -126,6 +164,6 @@ fn run() {
 extern "C" fn main() -> c_int {
     run();
     // SAFETY: a text that ends with a zero.
-    unsafe { puts(c"ok: a handshake, a message and a heartbeat without the standard library".as_ptr()) };
+    unsafe { puts(c"ok: a session, a line and a sealed packet without the standard library".as_ptr()) };
     0
 }

@@ -3,9 +3,9 @@
 use alloc::format;
 
 use super::Session;
+use crate::closing::Ending;
+use crate::ended::EndedBy;
 use crate::error::{Code, Error};
-use crate::session::closing::Ending;
-use crate::session::event::EndedBy;
 use crate::session::state::State;
 use crate::time::Instant;
 use crate::wire::envelope::Protection;

@@ -4,14 +4,14 @@ use alloc::string::String;
 use bytes::Bytes;
 
 use super::{HEADER_REST, Session};
+use crate::closing::Ending;
 use crate::config::MAX_WIRE_INTEGER;
+use crate::ended::EndedBy;
 use crate::error::Code;
 use crate::message::{App, ContentType, Message};
 use crate::protocol::{Refused, Ticket, Why};
 use crate::session::Role;
-use crate::session::closing::Ending;
 use crate::session::command::{Begin, Command};
-use crate::session::event::EndedBy;
 use crate::session::outbox::{Outbox, Terms};
 use crate::session::state::State;
 use crate::time::Instant;

@@ -3,12 +3,13 @@
 use alloc::string::String;
 
 use super::{ENCODE_AHEAD, Session};
+use crate::closing::Ending;
+use crate::ended::{Ended, EndedBy};
 use crate::error::{Code, Error};
 use crate::message::ContentType;
 use crate::protocol::Outcome;
-use crate::session::closing;
-use crate::session::closing::Ending;
-use crate::session::event::{Ended, EndedBy, Event};
+use crate::session::event::Event;
+use crate::session::goodbye;
 use crate::session::state::State;
 use crate::time::Instant;
 use crate::wire::envelope::{Header, Kind, Protection};
@@ -48,7 +49,7 @@ impl<P: Protection> Session<P> {
                 content_type: ContentType::PLAIN,
                 session_id: self.conversation.session_id.clone(),
             };
-            self.send_frame(&header, &closing::error_content(error), false);
+            self.send_frame(&header, &goodbye::error_content(error), false);
         }
         self.begin_flush(now, ending, false);
     }
@@ -92,7 +93,7 @@ impl<P: Protection> Session<P> {
                 content_type: ContentType::JSON,
                 session_id: self.conversation.session_id.clone(),
             };
-            self.send_frame(&header, &closing::disconnect_content(&ending.detail), false);
+            self.send_frame(&header, &goodbye::disconnect_content(&ending.detail), false);
             self.begin_flush(now, ending, true);
         }
         if matches!(self.connection.state, State::Flushing { .. }) && self.connection.link.pending() == 0 {

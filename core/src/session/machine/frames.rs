@@ -6,15 +6,16 @@ use alloc::sync::Arc;
 use bytes::Bytes;
 
 use super::Session;
+use crate::closing::Ending;
 use crate::config::Receive;
+use crate::ended::EndedBy;
 use crate::error::{Code, Error};
 use crate::message::Message;
-use crate::session::closing::Ending;
-use crate::session::event::{EndedBy, Established, Event, Piece};
+use crate::session::event::{Established, Event, Piece};
 use crate::session::gather::Gathered;
 use crate::session::reassembly::too_large;
 use crate::session::state::State;
-use crate::session::{closing, handshake};
+use crate::session::{goodbye, handshake};
 use crate::time::Instant;
 use crate::wire::envelope::{Frame, FrameType, Header, Hello, Kind, Protection};
 
@@ -59,11 +60,11 @@ impl<P: Protection> Session<P> {
                 self.deliver_piece(piece)?;
             }
             Kind::Error { code } => {
-                let (code, detail) = closing::peer_error(code.as_deref(), &content);
+                let (code, detail) = goodbye::peer_error(code.as_deref(), &content);
                 self.leave(now, Ending::new(EndedBy::PeerError, code, detail));
             }
             Kind::Disconnect => {
-                let reason = closing::disconnect_reason(&content);
+                let reason = goodbye::disconnect_reason(&content);
                 // Both said goodbye: we did so first.
                 if !matches!(state, State::Flushing { .. }) {
                     self.leave(now, Ending::new(EndedBy::Peer, Code::Disconnected, reason));

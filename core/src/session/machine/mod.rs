@@ -14,38 +14,33 @@ use alloc::vec::Vec;
 use bytes::BytesMut;
 use core::time::Duration;
 
-use crate::buf::TransmitQueue;
+use crate::buf::{ReadSize, TransmitQueue};
+use crate::closing::{Closing, Ending};
 use crate::config::Config;
+use crate::ended::{EndedBy, Unsent};
 use crate::error::{Code, Error};
 use crate::key::Keys;
+use crate::liveness::Liveness;
 use crate::message::Message;
 use crate::protocol::{Close, Cut, Interest, Outcome, Protocol, Refused, Ticket, Why};
 use crate::seed::Seed;
-use crate::session::closing::{Closing, Ending};
 use crate::session::command::{Begin, Command};
-use crate::session::event::{EndedBy, Event, Unsent};
+use crate::session::event::Event;
 use crate::session::gather::Gatherer;
 use crate::session::heartbeat::Heartbeat;
 use crate::session::inbox::Inbox;
 use crate::session::link::Link;
-use crate::session::liveness::Liveness;
 use crate::session::outbox::{Outbox, Terms};
 use crate::session::reassembly::Reassembly;
 use crate::session::state::State;
-use crate::session::stats::Stats;
-use crate::session::{Role, closing, handshake};
+use crate::session::{Role, goodbye, handshake};
+use crate::stats::Stats;
 use crate::time::Instant;
 use crate::timer::earliest;
 use crate::wire::envelope::{CrcHmac, Hello, Protection};
 
 /// How much is encoded ahead of the transport, in bytes: heartbeats wait behind that at most.
 const ENCODE_AHEAD: usize = 64 * 1024;
-/// The least and the most that is read at once, in bytes.
-const READ_MIN: usize = 4 * 1024;
-const READ_MAX: usize = 64 * 1024;
-/// A frame of which more than this has come is large, in bytes, and how far is read beyond its end.
-const LARGE_FRONT: usize = 16 * 1024;
-const READ_BEYOND: usize = 1024;
 /// What a header holds beside content type and entries, in bytes, at most: session id and keys. Within
 /// it, nothing has to be counted exactly.
 const HEADER_REST: usize = 2048;
@@ -134,10 +129,7 @@ struct Connection<P: Protection> {
     waiting: usize,
     /// The application left no room for what is received: nothing more is read before that is understood.
     held_back: bool,
-    /// How much is read at once, by what came lately.
-    read_size: usize,
-    /// How much was wanted last.
-    read_asked: usize,
+    read_size: ReadSize,
     /// Position of the transport when the flush deadline was last moved.
     flush_mark: u64,
 }
@@ -158,7 +150,7 @@ impl Session {
     pub fn refusing(config: impl Into<Arc<Config>>, keys: Keys, error: &Error, now: Instant) -> Self {
         let mut session = Self::new(config.into(), Role::Server, CrcHmac::new(keys), now);
         session.connection.link.set_legacy(false);
-        session.fail(now, &closing::short_error(error));
+        session.fail(now, &goodbye::short_error(error));
         session
     }
 }
@@ -194,8 +186,8 @@ impl<P: Protection> Session<P> {
             heartbeat: Heartbeat::new(role, config.heartbeat_interval()),
             liveness: Liveness::new(
                 now,
-                config.silence_timeout(),
-                config.progress_timeout(),
+                Some(config.silence_timeout()),
+                Some(config.progress_timeout()),
                 config.progress_bytes(),
             ),
             closing: Closing::new(config.flush_timeout(), config.drain_timeout(), config.drain_bytes()),
@@ -209,8 +201,7 @@ impl<P: Protection> Session<P> {
             missing: 0,
             waiting: 0,
             held_back: false,
-            read_size: READ_MIN,
-            read_asked: READ_MIN,
+            read_size: ReadSize::new(),
             flush_mark: 0,
         };
         let conversation = Conversation {
@@ -320,7 +311,7 @@ impl<P: Protection> Protocol for Session<P> {
             stats.bytes_received = stats.bytes_received.saturating_add(fresh as u64);
             self.connection.liveness.handle_received(now, fresh);
             self.connection.heartbeat.handle_received(now);
-            self.adapt_read_size(fresh);
+            self.connection.read_size.adapt(fresh);
         }
         self.parse(now, rx);
         // Time passes in `handle_timeout` alone: more may wait to be read, which counts before the clock.
@@ -451,13 +442,14 @@ impl<P: Protection> Protocol for Session<P> {
         self.settle(now);
         self.encode(now);
         self.advance_ending(now);
-        self.connection.read_asked = self.read_wanted();
+        let read = self.read_wanted();
+        let read = self.connection.read_size.ask(read);
         let connection = &self.connection;
         let ended = connection.state == State::Ended;
         let terms = self.terms();
         let liveness = if self.awaits_peer() { connection.liveness.deadline() } else { None };
         Interest {
-            read: connection.read_asked,
+            read,
             write: !ended && !connection.write_dead && connection.link.pending() > 0,
             events: self.conversation.inbox.has_events(),
             closed: matches!(terms, Err(Why::Closed)),

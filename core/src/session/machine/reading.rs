@@ -2,10 +2,10 @@
 
 use bytes::BytesMut;
 
-use super::{LARGE_FRONT, READ_BEYOND, READ_MAX, READ_MIN, Session};
+use super::Session;
+use crate::closing::Ending;
+use crate::ended::EndedBy;
 use crate::error::Code;
-use crate::session::closing::Ending;
-use crate::session::event::EndedBy;
 use crate::session::state::State;
 use crate::time::Instant;
 use crate::wire::envelope::{Decoded, FrameLimits, Protection};
@@ -88,29 +88,13 @@ impl<P: Protection> Session<P> {
         rx.clear();
     }
 
-    /// How much to read next: by what came lately, and doubling while a frame is coming in; never by
-    /// what the peer says will come. Not far beyond the end of a large frame: its content is a part of what it
-    /// was read into, and what follows would have to be copied out.
+    /// How much to read next.
     pub(super) fn read_wanted(&self) -> usize {
         let connection = &self.connection;
         if connection.eof.is_some() || connection.state == State::Ended || !self.has_room() {
             return 0;
         }
-        let mut size = connection.read_size.max(connection.missing.min(connection.waiting));
-        if connection.waiting > LARGE_FRONT {
-            size = size.min(connection.missing.saturating_add(READ_BEYOND));
-        }
+        let size = connection.read_size.within(connection.waiting, connection.missing);
         if connection.state == State::Draining { size.min(connection.closing.drain_left()) } else { size }
-    }
-
-    /// `fresh` bytes came when so many were wanted.
-    pub(super) fn adapt_read_size(&mut self, fresh: usize) {
-        let wanted = self.connection.read_asked;
-        let size = &mut self.connection.read_size;
-        if fresh >= *size {
-            *size = size.saturating_mul(2).min(READ_MAX);
-        } else if fresh < *size / 4 && wanted >= *size {
-            *size = (*size / 2).max(READ_MIN);
-        }
     }
 }

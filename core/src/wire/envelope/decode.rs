@@ -9,11 +9,8 @@ use super::header::{Frame, FrameType, Header, Kind, PING, PONG};
 use super::prefix::{PREFIX_LEN, Prefix};
 use super::protection::Protection;
 use super::remembered::Remembered;
+use crate::buf::take_content;
 use crate::error::{Code, Error};
-
-/// Contents up to this size are copied out of the receive buffer: a few bytes that the application
-/// keeps must not pin a large buffer.
-const COPIED: usize = 8 * 1024;
 
 /// The most a frame may hold, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +150,7 @@ impl<P: Protection> Decoder<P> {
         self.header_checked = false;
         // Only now is anything believed that the bytes say.
         if known.is_some() && prefix.type_code == FrameType::Message.code() && !content.is_empty() {
-            let content = take_content(rx, header_end, frame_end, false);
+            let content = take_content(rx, header_end, frame_end);
             return Ok(Some(Decoded::Again(content)));
         }
         self.read(&prefix, rx, header_end, frame_end).map(|frame| Some(Decoded::Frame(frame)))
@@ -196,7 +193,7 @@ impl<P: Protection> Decoder<P> {
             Remembered::replace(&mut self.last, &parsed, header, fresh);
         }
         let heartbeat = matches!(parsed.kind, Kind::Heartbeat { .. });
-        Ok(Frame { header: parsed, content: take_content(rx, header_end, frame_end, heartbeat) })
+        Ok(Frame { header: parsed, content: take_frame_content(rx, header_end, frame_end, heartbeat) })
     }
 
     /// Whether the frame that `decode` refused is an `error` frame whose authentication code held: it is
@@ -262,18 +259,17 @@ fn read_header(
 }
 
 /// Takes a frame off the front of `rx`, and gives its content.
-fn take_content(rx: &mut BytesMut, header_end: usize, frame_end: usize, heartbeat: bool) -> Bytes {
+fn take_frame_content(rx: &mut BytesMut, header_end: usize, frame_end: usize, heartbeat: bool) -> Bytes {
     let content = rx.get(header_end..frame_end).unwrap_or_default();
-    if content.len() > COPIED {
-        let mut frame = rx.split_to(frame_end);
-        frame.advance(header_end);
-        return frame.freeze();
-    }
     // The two contents that heartbeats have take no memory.
     let usual = if heartbeat { [PING, PONG].into_iter().find(|usual| *usual == content) } else { None };
-    let content = usual.map_or_else(|| Bytes::copy_from_slice(content), Bytes::from_static);
-    rx.advance(frame_end);
-    content
+    match usual {
+        Some(usual) => {
+            rx.advance(frame_end);
+            Bytes::from_static(usual)
+        }
+        None => take_content(rx, header_end, frame_end),
+    }
 }
 
 /// How long the frame at the front of `rx` is, as far as can be told: at least its prefix.
@@ -289,6 +285,7 @@ fn frame_len(rx: &BytesMut) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::buf::COPIED;
     use crate::config::MAX_WIRE_INTEGER;
     use crate::key::{Key, Keys};
     use crate::message::{App, ContentType};

@@ -4,15 +4,17 @@
 //! it must come every so often. Both clocks stand still while we are not reading: the application
 //! is behind then, not the peer.
 
+use alloc::format;
 use core::time::Duration;
 
 use crate::error::{Code, Error};
 use crate::time::Instant;
+use crate::timer::earliest;
 
 #[derive(Debug)]
 pub(crate) struct Liveness {
-    silence: Duration,
-    window: Duration,
+    silence: Option<Duration>,
+    window: Option<Duration>,
     window_bytes: usize,
     heard: Instant,
     /// The frame that has begun: since when its present window runs, and what came in it.
@@ -21,7 +23,14 @@ pub(crate) struct Liveness {
 }
 
 impl Liveness {
-    pub(crate) fn new(now: Instant, silence: Duration, window: Duration, window_bytes: usize) -> Self {
+    /// How long nothing may be received, and how long a frame that has begun may take for `window_bytes` or
+    /// its rest.
+    pub(crate) fn new(
+        now: Instant,
+        silence: Option<Duration>,
+        window: Option<Duration>,
+        window_bytes: usize,
+    ) -> Self {
         Self { silence, window, window_bytes, heard: now, frame: None, paused: None }
     }
 
@@ -34,6 +43,11 @@ impl Liveness {
                 (*since, *bytes) = (now, 0);
             }
         }
+    }
+
+    /// Bytes left: for a connection that is idle only if neither side sends.
+    pub(crate) fn handle_sent(&mut self, now: Instant) {
+        self.heard = now;
     }
 
     /// A frame was completed: what follows it is another one.
@@ -71,11 +85,16 @@ impl Liveness {
         if self.paused.is_some() {
             return None;
         }
-        let silence = self.heard + self.silence;
-        Some(match self.frame {
-            Some((since, _)) => silence.min(since + self.window),
-            None => silence,
-        })
+        earliest([self.silence_deadline(), self.window_deadline()])
+    }
+
+    fn silence_deadline(&self) -> Option<Instant> {
+        self.silence.map(|silence| self.heard + silence)
+    }
+
+    fn window_deadline(&self) -> Option<Instant> {
+        let (since, _) = self.frame?;
+        self.window.map(|window| since + window)
     }
 
     /// The deadline that has passed.
@@ -83,14 +102,14 @@ impl Liveness {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return None;
         }
-        if self.heard + self.silence <= now {
-            let detail = alloc::format!("nothing was received for {:?}", self.silence);
+        if self.silence_deadline().is_some_and(|deadline| deadline <= now) {
+            let detail = format!("nothing was received for {:?}", self.silence.unwrap_or_default());
             return Some(Error::new(Code::PeerSilent, detail));
         }
-        let detail = alloc::format!(
+        let detail = format!(
             "a frame began and neither ended nor grew by {} bytes in {:?}",
             self.window_bytes,
-            self.window
+            self.window.unwrap_or_default()
         );
         Some(Error::new(Code::FrameStalled, detail))
     }
@@ -105,7 +124,7 @@ mod tests {
     }
 
     fn liveness() -> Liveness {
-        Liveness::new(at(0), Duration::from_secs(30), Duration::from_secs(10), 4096)
+        Liveness::new(at(0), Some(Duration::from_secs(30)), Some(Duration::from_secs(10)), 4096)
     }
 
     fn code(liveness: &Liveness, now: Instant) -> Option<Code> {
