@@ -23,3 +23,13 @@ fn envelope() {
 fn session() {
     replay("session", heartwire_tests::fuzz::session);
 }
+
+#[test]
+fn streams() {
+    replay("streams", heartwire_tests::fuzz::streams);
+}
+
+#[test]
+fn connection() {
+    replay("connection", heartwire_tests::fuzz::connection);
+}

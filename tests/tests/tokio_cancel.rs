@@ -4,68 +4,22 @@
 //! A call is polled so and so often, then dropped: either right after it said that it is pending, or when it
 //! was woken and before it is polled again, so that the wake-up itself is what gets lost.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use heartwire_core::session::{self as core, Command};
 use heartwire_std::handle::{Commands, Endpoints, Events};
+use heartwire_tests::cancel::{Cut, again, cut};
 use heartwire_tests::mock::{Mock, Script, pair};
 use heartwire_tests::suite::{content, keys};
 use heartwire_tokio::{
     Address, Begin, Config, ContentType, Event, Io, Message, Options, Server, Session, Sleep, accept_io,
     connect, connect_io,
 };
-
-/// Where a call is dropped.
-#[derive(Clone, Copy, Debug)]
-struct Cut {
-    polls: usize,
-    /// When it was woken again, not at once.
-    woken: bool,
-}
-
-/// Polls `call` until the cut; none: it was dropped.
-async fn cut<F: Future>(at: Cut, call: F) -> Option<F::Output> {
-    let (mut call, mut polls) = (Some(Box::pin(call)), 0);
-    let result = poll_fn(move |cx| {
-        if polls == at.polls {
-            call = None;
-            return Poll::Ready(None);
-        }
-        let Some(future) = &mut call else { return Poll::Ready(None) };
-        if let Poll::Ready(done) = future.as_mut().poll(cx) {
-            return Poll::Ready(Some(done));
-        }
-        polls += 1;
-        if polls == at.polls && !at.woken {
-            call = None;
-            return Poll::Ready(None);
-        }
-        Poll::Pending
-    })
-    .await;
-    if result.is_none() {
-        // Time does not pass for a task that is never idle; the others get their turn.
-        tokio::task::yield_now().await;
-    }
-    result
-}
-
-/// Calls again and again, each time until the cut, until one comes through.
-async fn again<T>(at: Cut, dropped: &AtomicUsize, mut call: impl AsyncFnMut() -> T) -> T {
-    loop {
-        if let Some(done) = cut(at, call()).await {
-            return done;
-        }
-        // Who never comes through would go on for ever: time stands still while calls are made.
-        assert!(dropped.fetch_add(1, Ordering::Relaxed) < 10_000_000, "it never comes through");
-    }
-}
 
 fn options() -> Options {
     let config = Config::builder().queued_output(3000).queued_events(2).build().unwrap();

@@ -19,6 +19,13 @@ pub fn part() -> Option<String> {
     Some(part)
 }
 
+/// This program again, in another part and without arguments.
+pub fn this_program(part: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
+    command.env(PART, part);
+    command
+}
+
 /// This program again, in another part: it is asked in lines and answers in lines. Dropped, it is killed.
 pub struct Helper {
     child: Child,
@@ -29,8 +36,7 @@ pub struct Helper {
 impl Helper {
     /// Starts this program in that part.
     pub fn start(part: &str) -> Self {
-        let program = std::env::current_exe().expect("this program has a path");
-        let mut command = Command::new(program);
+        let mut command = this_program(part);
         command.args(std::env::args_os().skip(1));
         Self::start_as(command, part)
     }
@@ -94,18 +100,23 @@ pub fn option(name: &str, otherwise: usize) -> usize {
 
 /// Memory of this process that is resident now, in KiB.
 pub fn resident_kib() -> f64 {
-    status_kib("VmRSS:")
+    status_kib("self", "VmRSS:").expect("Linux has it")
 }
 
 /// The most that was resident at once, in KiB.
 pub fn peak_resident_kib() -> f64 {
-    status_kib("VmHWM:")
+    status_kib("self", "VmHWM:").expect("Linux has it")
 }
 
-fn status_kib(name: &str) -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("this is Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux has it");
-    line.trim().trim_end_matches(" kB").parse().expect("it is a number")
+/// The same of another process; none: it ended.
+pub fn peak_resident_kib_of(process: u32) -> Option<f64> {
+    status_kib(&process.to_string(), "VmHWM:")
+}
+
+fn status_kib(process: &str, name: &str) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(line.trim().trim_end_matches(" kB").parse().expect("it is a number"))
 }
 
 /// The processor time this process took so far in its own name and in the system's, in all threads it has.

@@ -4,6 +4,7 @@ use heartwire_core::wire::envelope::{
     Decoder, Frame, FrameLimits, PREFIX_LEN, encode_head, header_len, is_valid_session_id,
 };
 
+use super::pieces::Pieces;
 use crate::unprotected::Unprotected;
 
 const LIMITS: FrameLimits = FrameLimits { header: 64 * 1024, content: 10 * 1024 * 1024 };
@@ -70,35 +71,4 @@ fn decode<'a>(
     let end = decoder.finish(&rx);
     assert_eq!(end.is_ok(), rx.is_empty());
     (frames, end)
-}
-
-/// Pieces whose lengths follow from the data itself, so that a finding repeats.
-struct Pieces<'a> {
-    rest: &'a [u8],
-    state: u32,
-}
-
-impl<'a> Pieces<'a> {
-    fn of(data: &'a [u8]) -> Self {
-        Self { rest: data, state: crc32fast::hash(data) | 1 }
-    }
-}
-
-impl<'a> Iterator for Pieces<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 17;
-        self.state ^= self.state << 5;
-        // Short ones at the borders of fields, and long ones that reach over whole frames.
-        let most = if self.state & 3 == 0 { 600 } else { 40 };
-        let len = (1 + (self.state >> 8) as usize % most).min(self.rest.len());
-        let (piece, rest) = self.rest.split_at(len);
-        self.rest = rest;
-        Some(piece)
-    }
 }

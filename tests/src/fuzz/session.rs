@@ -23,7 +23,7 @@ pub fn session(data: &[u8]) {
     rig.finish(first & 4 != 0);
 }
 
-fn next(rest: &mut &[u8]) -> Option<Op> {
+pub(super) fn next(rest: &mut &[u8]) -> Option<Op> {
     if let [255, len, more @ ..] = *rest {
         let (bytes, after) = more.split_at(usize::from(*len).min(more.len()));
         *rest = after;
