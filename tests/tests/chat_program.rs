@@ -1,6 +1,9 @@
 //! `chat connect` against `chat serve`, as people and scripts use them.
 
-use std::fs::{File, OpenOptions};
+#[cfg(unix)]
+mod terminal;
+
+use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -401,85 +404,26 @@ fn a_reader_of_stdout_that_leaves_is_no_failure() {
 
 /// What people see: a line editor, and nothing of the server's that could steer the terminal.
 #[cfg(unix)]
-mod terminal {
+mod typed {
+    use super::terminal::Terminal;
     use super::*;
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    use rustix::termios::{LocalModes, tcgetattr};
-    use std::sync::mpsc::{Receiver, channel};
-
-    struct Terminal {
-        master: File,
-        slave: File,
-        shown: Receiver<Vec<u8>>,
-        seen: Vec<u8>,
-    }
-
-    impl Terminal {
-        fn open() -> Self {
-            let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-            grantpt(&master).unwrap();
-            unlockpt(&master).unwrap();
-            let name = ptsname(&master, Vec::new()).unwrap();
-            let slave = OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-            let master = File::from(master);
-            let (sender, shown) = channel();
-            let mut reading = master.try_clone().unwrap();
-            thread::spawn(move || {
-                let mut bytes = [0; 4096];
-                while let Ok(n @ 1..) = reading.read(&mut bytes) {
-                    if sender.send(bytes[..n].to_vec()).is_err() {
-                        return;
-                    }
-                }
-            });
-            Self { master, slave, shown, seen: Vec::new() }
-        }
-
-        /// Waits until this is shown, from where it was waited for last.
-        #[track_caller]
-        fn wait_for(&mut self, text: &str) {
-            loop {
-                let found = self.seen.windows(text.len()).position(|window| window == text.as_bytes());
-                if let Some(at) = found {
-                    self.seen.drain(..at + text.len());
-                    return;
-                }
-                match self.shown.recv_timeout(heartwire_tests::program::PATIENCE) {
-                    Ok(bytes) => self.seen.extend(bytes),
-                    Err(_) => panic!("no {text:?} in {:?}", String::from_utf8_lossy(&self.seen)),
-                }
-            }
-        }
-
-        fn is_cooked(&self) -> bool {
-            let modes = tcgetattr(&self.slave).unwrap().local_modes;
-            modes.contains(LocalModes::ICANON | LocalModes::ECHO)
-        }
-
-        fn connect(&self, address: &str) -> std::process::Child {
-            let mut command = chat("connect", [address]);
-            command.env("TERM", "xterm").stdin(self.slave.try_clone().unwrap());
-            command.stdout(self.slave.try_clone().unwrap()).stderr(std::process::Stdio::piped());
-            command.spawn().unwrap()
-        }
-    }
 
     #[test]
     fn lines_are_edited_and_what_comes_is_escaped() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("tcp://{}", listener.local_addr().unwrap());
         let mut terminal = Terminal::open();
-        let client = terminal.connect(&address);
+        let client = terminal.run(&mut chat("connect", [&address]));
         let mut server = Legacy::accept(&listener);
         terminal.wait_for("> ");
         // a typing mistake, and backspace
-        terminal.master.write_all(b"helk\x7flo\r").unwrap();
+        terminal.write(b"helk\x7flo\r");
         let message = server.frame_but_heartbeats();
         assert_eq!((message.kind(), message.text()), ("message", "hello"));
         let echo = server.peer.message("héllo\u{1b}[31;7m\u{7}\u{202e}\nmore".as_bytes());
         server.send(&[echo]);
         terminal.wait_for(r"héllo\u{1b}[31;7m\u{7}\u{202e}\nmore");
-        terminal.master.write_all(b"exit\r").unwrap();
+        terminal.write(b"exit\r");
         assert_eq!(server.frame_but_heartbeats().kind(), "disconnect");
         drop(server);
         let output = client.wait_with_output().unwrap();
@@ -494,9 +438,9 @@ mod terminal {
         for end in ["TERM", "Ctrl-C", "Ctrl-D", "goodbye"] {
             let mut terminal = Terminal::open();
             assert!(terminal.is_cooked());
-            let mut client = terminal.connect(&address);
+            let mut client = terminal.run(&mut chat("connect", [&address]));
             terminal.wait_for("> ");
-            terminal.master.write_all(b"hello\r").unwrap();
+            terminal.write(b"hello\r");
             server.log_line("received 5 bytes");
             terminal.wait_for("hello\r\n");
             terminal.wait_for("> ");
@@ -506,8 +450,8 @@ mod terminal {
                     let id = client.id().to_string();
                     assert!(std::process::Command::new("kill").arg(id).status().unwrap().success());
                 }
-                "Ctrl-C" => terminal.master.write_all(b"\x03").unwrap(),
-                "Ctrl-D" => terminal.master.write_all(b"\x04").unwrap(),
+                "Ctrl-C" => terminal.write(b"\x03"),
+                "Ctrl-D" => terminal.write(b"\x04"),
                 _ => server.signal("TERM"),
             }
             let expected = i32::from(end == "goodbye");

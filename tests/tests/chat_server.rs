@@ -411,9 +411,11 @@ fn options_that_can_not_be_are_bad_usage() {
         (&["--heartbeat", "0s"], "heartwire: --heartbeat: 0s is not between 1ms and 525600m\n"),
         (&["--heartbeat", "40s"], "heartwire: --idle-timeout (30s) must be longer than --heartbeat (40s)"),
         (&["--idle-timeout", "0s"], "heartwire: --idle-timeout: 0s is not between"),
+        (&["--timeout", "0s"], "heartwire: --idle-timeout: 0s is not between"),
         (&["--handshake-timeout", "0ms"], "heartwire: --handshake-timeout: 0s is not between"),
         (&["--grace", "18446744073709551615s"], "at most 525600m (a year)"),
         (&["--max-sessions", "0"], "heartwire: --max-sessions: 0 is not between 1 and "),
+        (&["--max-connections", "0"], "heartwire: --max-sessions: 0 is not between 1 and "),
         (&["--mode", "shout"], "broadcast"),
     ] {
         let finished = run(chat("serve", ["--listen", "tcp://127.0.0.1:0"]).args(args), b"");

@@ -4,15 +4,16 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::exit::Outcome;
-use crate::{chat, demo, inspect, log};
+use crate::{channel, chat, demo, inspect, keygen, lines, log, sealed};
 
-/// Shows and serves the heartwire session protocol
+/// Sessions and four other protocols over connections, for people and scripts
 ///
 /// heartwire turns a connection into a session: a handshake that proves a shared key, messages in order, heartbeats
-/// that notice a dead peer, and an ending that says why.
+/// that notice a dead peer, and an ending that says why (chat). It speaks sealed packets, lines and messages with
+/// their length in front, too, and decodes captured bytes of any of them, and of files with JSON headers (inspect).
 ///
 /// Results are written to stdout, logs to stderr. Exit code 0: done; 1: failed, stderr says why; 2: bad usage, or a
-/// missing or weak key.
+/// missing, unreadable or weak key.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {
@@ -28,7 +29,14 @@ pub enum Command {
     Demo(demo::Args),
     #[command(subcommand)]
     Chat(chat::Command),
+    #[command(subcommand)]
+    Sealed(sealed::Command),
+    #[command(subcommand)]
+    Lines(lines::Command),
+    #[command(subcommand)]
+    Channel(channel::Command),
     Inspect(inspect::Args),
+    Keygen(keygen::Args),
 }
 
 impl Command {
@@ -44,7 +52,11 @@ impl Command {
         match self {
             Self::Demo(args) => demo::run(&args),
             Self::Chat(command) => chat::run(command),
+            Self::Sealed(command) => sealed::run(command),
+            Self::Lines(command) => lines::run(command),
+            Self::Channel(command) => channel::run(command),
             Self::Inspect(args) => inspect::run(&args),
+            Self::Keygen(args) => keygen::run(&args),
         }
     }
 }

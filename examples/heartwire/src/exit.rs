@@ -2,10 +2,12 @@
 //! went wrong and what to do.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use heartwire_core::escape::escape;
+
+use crate::log;
 
 /// What a subcommand comes to.
 pub type Outcome<T = ()> = Result<T, Failure>;
@@ -42,8 +44,8 @@ impl Failure {
 pub fn code(outcome: Outcome) -> ExitCode {
     let Err(Failure { code, message }) = outcome else { return ExitCode::SUCCESS };
     if let Some(message) = message {
-        // a message may quote what a peer sent; and stderr may be closed, which is no reason to panic
-        let _ = writeln!(io::stderr(), "heartwire: {}", escape(&message));
+        // a message may quote what a peer sent
+        log::say(escape(&message));
     }
     ExitCode::from(code)
 }

@@ -1,6 +1,7 @@
-//! Logs, on stderr.
+//! Logs, and what else is to be said, on stderr.
 
-use std::io::{self, IsTerminal};
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -26,5 +27,13 @@ pub fn start(args: &Args, usual: LevelFilter) {
         .with_target(false)
         .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty()))
         .with_writer(io::stderr)
+        // where a line can't be written, no other about it can: trying that would panic
+        .log_internal_errors(false)
         .init();
+}
+
+/// Says this on stderr, whatever is logged. What a peer chose must be escaped already.
+pub fn say(what: impl Display) {
+    // stderr may be closed, which is no reason to panic
+    let _ = writeln!(io::stderr(), "heartwire: {what}");
 }

@@ -1,14 +1,25 @@
 //! `heartwire` shows and serves the heartwire session protocol, for people and scripts.
 
+mod channel;
 mod chat;
 mod cli;
+mod console;
 mod demo;
 mod duration;
+mod endings;
 mod exit;
+mod hex;
+mod hub;
 mod inspect;
+mod keygen;
 mod keys;
+mod lines;
 mod log;
+mod runtime;
+mod sealed;
+mod serving;
 mod signals;
+mod stop;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,6 @@
 //! `chat connect`: a client for people who type, and for files.
 
 use std::cell::Cell;
-use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,13 +10,16 @@ use heartwire_tokio::{Address, Ended, Message, Options, Receiver, SendError, Sen
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::endings::{no_session, session_over};
-use super::input::{self, Input, Source};
-use super::output::Output;
-use super::terminal::Terminal;
+use super::shown::shown;
+use crate::console::{Console, Input, Output, Rules, Source};
+use crate::endings::{Expected, link_over, no_link};
 use crate::exit::{Failure, Outcome};
-use crate::signals::Signals;
-use crate::{duration, keys};
+use crate::log::say;
+use crate::stop::Stop;
+use crate::{duration, keys, runtime};
+
+/// What is to listen at the address.
+const SESSION: Expected = Expected { link: "session", server: "heartwire chat serve" };
 
 /// How long an edited line may hold up the last messages, once the session is over.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -56,8 +58,8 @@ pub struct Args {
 
 pub fn run(args: Args) -> Outcome {
     let options = Options::new(args.keys.keys()?);
-    let source = args.file.as_deref().map(Source::open).transpose()?;
-    super::block_on(chat(args.address, options, source, args.wait, args.grace))
+    let source = args.file.as_deref().map(|file| Source::open("--file", file)).transpose()?;
+    runtime::block_on(chat(args.address, options, source, args.wait, args.grace))
 }
 
 async fn chat(
@@ -67,10 +69,9 @@ async fn chat(
     wait: Duration,
     grace: Duration,
 ) -> Outcome {
-    let signals = Signals::new().map_err(|error| Failure::failed(format_args!("no signals: {error}")))?;
-    let mut stop = Stop { signals, grace, until: None };
+    let mut stop = Stop::within(grace)?;
     let session = tokio::select! {
-        session = connect(&address, &options) => session.map_err(|error| no_session(&address, &error))?,
+        session = connect(&address, &options) => session.map_err(|error| no_link(SESSION, &address, &error))?,
         () = stop.asked() => {
             if source.is_some() {
                 say_stopped(&State::default());
@@ -78,20 +79,14 @@ async fn chat(
             return Ok(());
         }
     };
-    let limit = session.established().longest_message();
-    // people get an editor; everything else is lines
-    let people = source.is_none() && io::stdin().is_terminal() && io::stdout().is_terminal();
-    let mut terminal = None;
-    let (in_file, lines, output) = if let Some(source) = source {
-        (true, source.lines(limit), Output::start(None))
-    } else if people {
-        say(format_args!("connected to {address}; type a line to send it, `exit` to leave"));
-        let (guard, lines, above) = Terminal::start(limit)?;
-        terminal = Some(guard);
-        (false, lines, Output::start(Some(above)))
-    } else {
-        (false, input::stdin(limit), Output::start(None))
+    let rules = Rules {
+        longest: session.established().longest_message(),
+        limit: "the most that this server takes in a message",
+        skip_blank: true,
     };
+    let in_file = source.is_some();
+    let greeting = format_args!("connected to {address}; type a line to send it, `exit` to leave");
+    let Console { lines, output, terminal } = Console::open(source, rules, greeting)?;
     let (sender, receiver) = session.split();
     let chat = Chat { address, sender, output, file: in_file.then_some(wait), state: State::default() };
     let outcome = chat.run(lines, receiver, &mut stop).await;
@@ -99,45 +94,10 @@ async fn chat(
     outcome
 }
 
-fn say(what: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "heartwire: {what}");
-}
-
 /// What a signal left undone of a file.
 fn say_stopped(state: &State) {
     let (sent, back) = (state.sent.get(), state.received.get());
     say(format_args!("stopped by a signal: {sent} sent, {back} came back"));
-}
-
-/// What signals ask for: to stop within the grace, and with the second, at once.
-struct Stop {
-    signals: Signals,
-    grace: Duration,
-    /// When the grace ends; none until it was asked for.
-    until: Option<Instant>,
-}
-
-impl Stop {
-    /// Waits for the first signal, from which the grace counts.
-    async fn asked(&mut self) {
-        self.signals.next().await;
-        self.until = Some(Instant::now() + self.grace);
-    }
-
-    /// Does this, but after a signal no longer than the grace: then it gives nothing.
-    async fn at_most<T>(&mut self, work: impl Future<Output = T>) -> Outcome<Option<T>> {
-        let mut work = pin!(work);
-        if self.until.is_none() {
-            tokio::select! {
-                done = &mut work => return Ok(Some(done)),
-                () = self.asked() => {}
-            }
-        }
-        tokio::select! {
-            done = timeout_at(self.until.unwrap_or_else(Instant::now), work) => Ok(done.ok()),
-            () = self.signals.next() => Err(Failure::failed("stopped at once by a second signal")),
-        }
-    }
 }
 
 struct Chat {
@@ -238,9 +198,9 @@ impl Chat {
             Leave::Ended(ended) if file.is_some() => {
                 let sent = state.sent.get();
                 let left = format!(", with {missing} of {sent} sent messages missing");
-                Err(session_over(&address, &ended, left))
+                Err(link_over(SESSION, &address, &ended, left))
             }
-            Leave::Ended(ended) => Err(session_over(&address, &ended, "")),
+            Leave::Ended(ended) => Err(link_over(SESSION, &address, &ended, "")),
         }
     }
 
@@ -257,6 +217,7 @@ impl Chat {
             let (number, line) = match input {
                 Input::Line(_, line) if self.file.is_none() && line.trim() == "exit" => return Ok(()),
                 Input::Line(number, line) => (number, line),
+                Input::Refused(why) => return Err(Failure::failed(why)),
                 Input::Failed(failure) => return Err(failure),
             };
             match self.sender.send(Message::text(line)).await {
@@ -312,7 +273,7 @@ impl Chat {
             state.received.set(state.received.get() + 1);
             if !broken {
                 state.printing.set(true);
-                broken = !self.output.print(message).await;
+                broken = !self.output.print(shown(message)).await;
                 state.printing.set(false);
                 if broken {
                     state.stdout_failed.notify_one();

@@ -1,17 +1,12 @@
 //! `chat`: messages over sessions, a server and a client.
 
 mod connect;
-mod endings;
-mod hub;
-mod input;
-mod output;
 mod serve;
-mod terminal;
+mod shown;
 
-use std::future::Future;
-
-use crate::exit::{Failure, Outcome};
 use clap::Subcommand;
+
+use crate::exit::Outcome;
 
 /// Exchange messages over sessions
 #[derive(Debug, Subcommand)]
@@ -25,15 +20,4 @@ pub fn run(command: Command) -> Outcome {
         Command::Serve(args) => serve::run(args),
         Command::Connect(args) => connect::run(args),
     }
-}
-
-/// Runs this on a runtime. What still runs when it is done is left behind: the program ends then.
-fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed(format_args!("can't start the runtime: {error}")))?;
-    let outcome = runtime.block_on(work);
-    runtime.shutdown_background();
-    outcome
 }

@@ -1,29 +1,20 @@
 //! `chat serve`: a server that returns what it gets, or sends it to all others.
 
-use std::fmt::Display;
-use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use heartwire_core::escape::escape;
-use heartwire_tokio::{
-    Address, Code, Config, Ended, Limits, Message, Options, Report, Sender, Server, Session, Why,
-};
-use tokio::sync::oneshot;
+use heartwire_tokio::{Address, Code, Config, Ended, Limits, Message, Options, Sender, Session, Why};
 
-use super::hub::Hub;
 use crate::exit::{Failure, Outcome};
-use crate::signals::Signals;
-use crate::{duration, keys};
+use crate::hub::{Hub, Member};
+use crate::{duration, keys, runtime, serving};
 
 /// How much of what a peer chose is shown in a log line, in characters.
 const SHOWN: usize = 100;
 /// What may wait for a peer in broadcast mode before it counts as too slow, in bytes.
 const BROADCAST_OUTPUT: usize = 16 * 1024 * 1024;
-
-/// The shortest of the times that a session waits.
-const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Serve chat sessions
 ///
@@ -46,7 +37,13 @@ pub struct Args {
     heartbeat: Duration,
 
     /// How long a peer may be silent; longer than the heartbeat
-    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "30s")]
+    #[arg(
+        long,
+        visible_alias = "timeout",
+        value_name = "TIME",
+        value_parser = duration::parse,
+        default_value = "30s"
+    )]
     idle_timeout: Duration,
 
     /// How long a handshake may take
@@ -54,7 +51,12 @@ pub struct Args {
     handshake_timeout: Duration,
 
     /// The most sessions at once; who comes then is told so
-    #[arg(long, value_name = "N", default_value_t = Limits::default().max_sessions())]
+    #[arg(
+        long,
+        visible_alias = "max-connections",
+        value_name = "N",
+        default_value_t = Limits::default().max_sessions()
+    )]
     max_sessions: usize,
 
     /// How long a stop may take before what is left is cut
@@ -75,7 +77,7 @@ enum Mode {
 
 pub fn run(args: Args) -> Outcome {
     let options = options(&args)?;
-    super::block_on(serve(args.listen, args.mode, args.grace, options))
+    runtime::block_on(serve(args.listen, args.mode, options))
 }
 
 fn options(args: &Args) -> Outcome<Options> {
@@ -92,14 +94,7 @@ fn options(args: &Args) -> Outcome<Options> {
         ("--idle-timeout", args.idle_timeout),
         ("--handshake-timeout", args.handshake_timeout),
     ] {
-        if !(SHORTEST..=duration::LONGEST).contains(&time) {
-            return Err(Failure::usage(format_args!(
-                "{option}: {} is not between {} and {}",
-                duration::show(time),
-                duration::show(SHORTEST),
-                duration::show(duration::LONGEST)
-            )));
-        }
+        serving::check_time(option, time)?;
     }
     if args.idle_timeout <= args.heartbeat {
         return Err(Failure::usage(format_args!(
@@ -109,63 +104,18 @@ fn options(args: &Args) -> Outcome<Options> {
         )));
     }
     let config = config.build().map_err(Failure::usage)?;
-    let limits = Limits::builder()
-        .max_sessions(args.max_sessions)
-        .build()
-        .map_err(|error| Failure::usage(error.to_string().replacen("max_sessions", "--max-sessions", 1)))?;
+    let limits = serving::limits("--max-sessions", args.max_sessions)?;
     Ok(Options::new(keys).config(config).limits(limits).grace(args.grace))
 }
 
-async fn serve(listen: Vec<Address>, mode: Mode, grace: Duration, options: Options) -> Outcome {
-    let signals = Signals::new().map_err(|error| Failure::failed(format_args!("no signals: {error}")))?;
-    let server = Server::bind(&listen, options).await.map_err(cannot_listen)?;
-    for address in server.local_addresses() {
-        // whoever started it need not read along
-        let _ = writeln!(io::stdout(), "listening on {address}");
-    }
-    let _ = io::stdout().flush();
-    let stop = stop_asked(signals, grace);
-    let report = match mode {
-        Mode::Echo => server.serve(echo, stop).await,
+async fn serve(listen: Vec<Address>, mode: Mode, options: Options) -> Outcome {
+    match mode {
+        Mode::Echo => serving::serve(&listen, options, echo).await,
         Mode::Broadcast => {
             let hub = Arc::new(Hub::default());
-            server.serve(move |session| broadcast(session, Arc::clone(&hub)), stop).await
+            serving::serve(&listen, options, move |session| broadcast(session, Arc::clone(&hub))).await
         }
-    };
-    say_stopped(&report);
-    Ok(())
-}
-
-fn cannot_listen(error: io::Error) -> Failure {
-    let todo = match error.kind() {
-        io::ErrorKind::AddrInUse => "; stop what is listening there, or choose another address",
-        io::ErrorKind::PermissionDenied => "; choose an address that you may listen on",
-        io::ErrorKind::AddrNotAvailable => "; choose an address of this machine",
-        _ => "; check --listen",
-    };
-    // some errors say already what to do
-    let error = error.to_string();
-    let todo = if error.contains(';') { "" } else { todo };
-    Failure::failed(format_args!("{error}{todo}"))
-}
-
-/// Waits for the first signal; the second ends the program, wherever it is then.
-async fn stop_asked(mut signals: Signals, grace: Duration) {
-    let (asked, first) = oneshot::channel();
-    tokio::spawn(async move {
-        signals.next().await;
-        let _ = asked.send(());
-        signals.next().await;
-        let _ = writeln!(io::stderr(), "heartwire: stopped at once by a second signal");
-        std::process::exit(1);
-    });
-    let _ = first.await;
-    tracing::info!("stopping: telling the peers, at most {}", duration::show(grace));
-}
-
-/// What was cut is said whatever the logs are set to.
-fn say_stopped(report: &Report) {
-    let _ = writeln!(io::stderr(), "heartwire: {report}");
+    }
 }
 
 async fn echo(mut session: Session) {
@@ -212,9 +162,22 @@ fn cannot_return(code: Code, message: &Message, limit: u64) -> String {
     }
 }
 
-async fn broadcast(mut session: Session, hub: Arc<Hub>) {
+impl Member for Sender {
+    type Message = Message;
+
+    /// For whom as much waits as may is full, even where the session would let a small message past a large one
+    /// that waits.
+    fn queue(&self, message: &Message) -> Result<(), Why> {
+        if self.queued_bytes() >= BROADCAST_OUTPUT && !self.is_closing() {
+            return Err(Why::Full);
+        }
+        self.try_send(message.clone()).map(drop).map_err(|back| back.why)
+    }
+}
+
+async fn broadcast(mut session: Session, hub: Arc<Hub<Sender>>) {
     // who reads that somebody is connected may count on him hearing what is sent
-    let member = hub.join(session.sender().clone());
+    let place = hub.join(session.sender().clone());
     say_connected(&session);
     let ended = loop {
         let message = match session.recv_message().await {
@@ -222,7 +185,7 @@ async fn broadcast(mut session: Session, hub: Arc<Hub>) {
             Err(ended) => break ended,
         };
         say_received(&session, &message);
-        for (other, why) in hub.send_to_others(&member, &message, BROADCAST_OUTPUT) {
+        for (other, why) in place.send_to_others(&message) {
             match why {
                 Why::Full => {
                     tracing::warn!("session {}: too slow, dropped", other.id());
@@ -233,17 +196,14 @@ async fn broadcast(mut session: Session, hub: Arc<Hub>) {
             }
         }
     };
-    drop(member);
+    drop(place);
     say_closed(&session, &ended);
 }
 
 // Session ids are the server's own; everything else in these lines may be the peer's choice.
 
 fn say_connected(session: &Sender) {
-    let peer: &dyn Display = match session.peer_address() {
-        Some(address) => address,
-        None => &"a local client",
-    };
+    let peer = serving::peer(session.peer_address());
     let features = if session.established().features.is_some() { "" } else { " (a peer without features)" };
     tracing::info!("session {}: connected: {peer}{features}", session.id());
 }
@@ -254,9 +214,5 @@ fn say_received(session: &Sender, message: &Message) {
 }
 
 fn say_closed(session: &Sender, ended: &Ended) {
-    // an ending is shown escaped, and may be as long as the peer likes
-    let ended = ended.to_string();
-    let short: String = ended.chars().take(2 * SHOWN).collect();
-    let more = if short.len() < ended.len() { "…" } else { "" };
-    tracing::info!("session {}: closed: {short}{more}", session.id());
+    tracing::info!("session {}: closed: {}", session.id(), serving::ending(ended));
 }

@@ -3,12 +3,14 @@
 
 mod act;
 mod faults;
+mod others;
 mod stage;
 mod timeline;
 
 use std::time::Duration;
 
 use crate::exit::{Failure, Outcome};
+use crate::runtime;
 use timeline::Timeline;
 
 /// What the whole demo may take. It takes a few seconds.
@@ -22,19 +24,23 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub struct Args {}
 
 pub fn run(_: &Args) -> Outcome {
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|error| Failure::failed(format_args!("can't start the runtime: {error}")))?;
     let timeline = Timeline::start();
-    let played = runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, act::play(&timeline)).await.unwrap_or_else(|_| {
+    // what is left of an act that failed must not keep the program
+    runtime::block_on(async {
+        let played = tokio::time::timeout(PATIENCE, play(&timeline)).await.unwrap_or_else(|_| {
             Err(format!("{} did not happen within {PATIENCE:?}", timeline.awaited()).into())
+        });
+        played.map_err(|error| {
+            Failure::failed(format_args!(
+                "the demo failed: {error}; this should not happen, please report it"
+            ))
         })
-    });
-    // What is left of an act that failed must not keep the program.
-    runtime.shutdown_background();
-    played.map_err(|error| {
-        Failure::failed(format_args!("the demo failed: {error}; this should not happen, please report it"))
     })?;
     timeline.finish();
     Ok(())
+}
+
+async fn play(timeline: &Timeline) -> Result<(), timeline::Failed> {
+    act::play(timeline).await?;
+    others::play(timeline).await
 }

@@ -17,7 +17,9 @@ pub(super) struct Timeline {
 
 impl Timeline {
     pub(super) fn start() -> Self {
-        say("heartwire demo: sessions over loopback. Each line is an event that arrived.");
+        say(
+            "heartwire demo: sessions and other protocols over loopback. Each line is an event that arrived.",
+        );
         Self { start: Instant::now(), awaited: Mutex::new("the beginning".into()) }
     }
 

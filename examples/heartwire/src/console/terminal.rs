@@ -8,7 +8,7 @@ use rustyline::history::MemHistory;
 use rustyline::{Config, Editor, ExternalPrinter};
 use tokio::sync::mpsc;
 
-use super::input::{Input, in_thread};
+use super::input::{Input, Rules, in_thread};
 use super::output::Above;
 use crate::exit::{Failure, Outcome};
 
@@ -20,10 +20,10 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Reads lines, of at most `limit` bytes. Gives the lines, and how to print above them.
-    pub fn start(limit: u64) -> Outcome<(Self, mpsc::Receiver<Input>, Above)> {
+    /// Reads lines. Gives them, and how to print above them.
+    pub fn start(rules: Rules) -> Outcome<(Self, mpsc::Receiver<Input>, Above)> {
         let failed = |error: ReadlineError| {
-            Failure::failed(format_args!("the terminal can't be used: {error}; use --file, or a pipe"))
+            Failure::failed(format_args!("the terminal can't be used: {error}; use a pipe"))
         };
         let terminal = Self {
             #[cfg(unix)]
@@ -38,14 +38,14 @@ impl Terminal {
         let lines = in_thread(move |to| {
             for number in 1.. {
                 let input = match editor.readline("> ") {
-                    Ok(line) if line.trim().is_empty() => continue,
-                    Ok(line) if line.len() as u64 > limit => Input::Failed(Failure::failed(format_args!(
-                        "a line is longer than {limit} bytes, the most that this server takes in a message"
-                    ))),
-                    Ok(line) => {
-                        let _ = editor.add_history_entry(line.as_str());
-                        Input::Line(number, line)
-                    }
+                    Ok(line) if rules.skips(&line) => continue,
+                    Ok(line) => match rules.refuse(&line) {
+                        Some(why) => Input::Refused(format!("a line is {why}")),
+                        None => {
+                            let _ = editor.add_history_entry(line.as_str());
+                            Input::Line(number, line)
+                        }
+                    },
                     // Ctrl-C and Ctrl-D leave, as a signal and the end of input do
                     Err(ReadlineError::Interrupted | ReadlineError::Eof) => return,
                     Err(error) => {

@@ -1,6 +1,8 @@
 //! The keys both sides share: from files, or from the environment. Never from an argument, which other users of
 //! the machine can see.
 
+pub mod sealed;
+
 use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
@@ -89,13 +91,14 @@ fn make(bytes: &[u8], allow_weak: bool, source: impl Display) -> Outcome<Key> {
 /// The key in a file: its bytes without one trailing newline.
 fn read(path: &Path) -> Outcome<Zeroizing<Vec<u8>>> {
     let say = |what: &dyn Display| Failure::usage(format_args!("{}: {what}", path.display()));
-    let file = File::open(path).map_err(|error| say(&format_args!("can't read the key file: {error}")))?;
+    let file = File::open(path)
+        .map_err(|error| say(&format_args!("can't read the key file: {error}; check --key-file")))?;
     // room for all of it at once, so that growing leaves no copies behind
     let room = file.metadata().map_or(0, |metadata| metadata.len().min(MAX_FILE));
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(room).unwrap_or(0) + 64));
     file.take(MAX_FILE + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| say(&format_args!("can't read the key file: {error}")))?;
+        .map_err(|error| say(&format_args!("can't read the key file: {error}; check --key-file")))?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(say(&format_args!("over {MAX_FILE} bytes are no key; give the file that holds the key")));
     }

@@ -1,4 +1,4 @@
-//! Lines to send: read by a thread, one ahead of what was sent, each of bounded size.
+//! Lines to send: read by a thread, one ahead of what was taken, each of bounded size.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
@@ -11,54 +11,82 @@ use crate::exit::{Failure, Outcome};
 /// What comes of an input. Its end is the end of the channel.
 #[derive(Debug)]
 pub enum Input {
-    /// A line that is not blank, without its ending; and its number, from 1.
+    /// A line without its ending; and its number, from 1.
     Line(u64, String),
+    /// A typed line is not taken, and why, as in "a line is longer than …"; the next one may be.
+    Refused(String),
     /// It can't go on.
     Failed(Failure),
+}
+
+/// Which lines are taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// The most bytes a line may have, without its ending.
+    pub longest: u64,
+    /// What that limit is, as in "longer than 9 bytes, the most that …".
+    pub limit: &'static str,
+    /// Whether lines of white space are passed over.
+    pub skip_blank: bool,
+}
+
+impl Rules {
+    pub fn skips(&self, line: &str) -> bool {
+        self.skip_blank && line.trim().is_empty()
+    }
+
+    /// What is wrong with a line, if it is too long.
+    pub fn refuse(&self, line: impl AsRef<[u8]>) -> Option<String> {
+        let Self { longest, limit, .. } = self;
+        let too_long = line.as_ref().len() as u64 > *longest;
+        too_long.then(|| format!("longer than {longest} bytes, {limit}; split it"))
+    }
 }
 
 /// A file that was found and is still to be read.
 pub struct Source {
     path: PathBuf,
+    /// The option that named it.
+    option: &'static str,
     /// None: opening would wait for somebody to write.
     file: Option<File>,
 }
 
 impl Source {
-    /// Opens a file, except one whose opening waits.
-    pub fn open(path: &Path) -> Outcome<Self> {
-        let failed = |error| cannot_read(path, &error);
+    /// Opens the file that this option named, except one whose opening waits.
+    pub fn open(option: &'static str, path: &Path) -> Outcome<Self> {
+        let failed = |error| cannot_read(option, path, &error);
         let metadata = fs::metadata(path).map_err(failed)?;
         if metadata.is_dir() {
-            return Err(cannot_read(path, &io::ErrorKind::IsADirectory.into()));
+            return Err(cannot_read(option, path, &io::ErrorKind::IsADirectory.into()));
         }
         #[cfg(unix)]
         let waits = std::os::unix::fs::FileTypeExt::is_fifo(&metadata.file_type());
         #[cfg(not(unix))]
         let waits = false;
         let file = if waits { None } else { Some(File::open(path).map_err(failed)?) };
-        Ok(Self { path: path.into(), file })
+        Ok(Self { path: path.into(), option, file })
     }
 
-    /// Reads its lines, of at most `limit` bytes.
-    pub fn lines(self, limit: u64) -> mpsc::Receiver<Input> {
+    /// Reads its lines.
+    pub fn lines(self, rules: Rules) -> mpsc::Receiver<Input> {
         in_thread(move |to| {
-            let Self { path, file } = self;
+            let Self { path, option, file } = self;
             match file.map_or_else(|| File::open(&path), Ok) {
-                Ok(file) => Lines { name: path.display().to_string(), limit, to }.read(file),
-                Err(error) => to.send(Input::Failed(cannot_read(&path, &error))),
+                Ok(file) => Lines { name: path.display().to_string(), rules, to }.read(file),
+                Err(error) => to.send(Input::Failed(cannot_read(option, &path, &error))),
             }
         })
     }
 }
 
-fn cannot_read(path: &Path, error: &io::Error) -> Failure {
-    Failure::failed(format_args!("{}: can't read it: {error}; check --file", path.display()))
+fn cannot_read(option: &str, path: &Path, error: &io::Error) -> Failure {
+    Failure::failed(format_args!("{}: can't read it: {error}; check {option}", path.display()))
 }
 
-/// The lines of stdin, of at most `limit` bytes.
-pub fn stdin(limit: u64) -> mpsc::Receiver<Input> {
-    in_thread(move |to| Lines { name: "stdin".into(), limit, to }.read(io::stdin()))
+/// The lines of stdin.
+pub fn stdin(rules: Rules) -> mpsc::Receiver<Input> {
+    in_thread(move |to| Lines { name: "stdin".into(), rules, to }.read(io::stdin()))
 }
 
 /// Where a thread puts what it reads.
@@ -84,7 +112,7 @@ pub fn in_thread(read: impl FnOnce(To) + Send + 'static) -> mpsc::Receiver<Input
 
 struct Lines {
     name: String,
-    limit: u64,
+    rules: Rules,
     to: To,
 }
 
@@ -93,7 +121,7 @@ impl Lines {
         let mut input = BufReader::with_capacity(64 * 1024, input);
         for number in 1.. {
             match self.line(&mut input, number) {
-                Ok(Some(line)) if line.trim().is_empty() => {}
+                Ok(Some(line)) if self.rules.skips(&line) => {}
                 Ok(Some(line)) => self.to.send(Input::Line(number, line)),
                 Ok(None) => return,
                 Err(failure) => return self.to.send(Input::Failed(failure)),
@@ -105,10 +133,10 @@ impl Lines {
     }
 
     fn line(&self, input: &mut impl BufRead, number: u64) -> Outcome<Option<String>> {
-        let Self { name, limit, .. } = self;
+        let Self { name, rules, .. } = self;
         let mut line = Vec::new();
         // one byte more than the line and its ending may have
-        let read = input.take(limit + 3).read_until(b'\n', &mut line);
+        let read = input.take(rules.longest.saturating_add(3)).read_until(b'\n', &mut line);
         let n = read.map_err(|error| Failure::failed(format_args!("{name}: can't read it: {error}")))?;
         if n == 0 {
             return Ok(None);
@@ -119,10 +147,8 @@ impl Lines {
                 line.pop();
             }
         }
-        if line.len() as u64 > *limit {
-            return Err(Failure::failed(format_args!(
-                "{name}, line {number}: longer than {limit} bytes, the most that this server takes in a message; split it"
-            )));
+        if let Some(why) = rules.refuse(&line) {
+            return Err(Failure::failed(format_args!("{name}, line {number}: {why}")));
         }
         String::from_utf8(line).map(Some).map_err(|error| {
             let at = error.utf8_error().valid_up_to() + 1;
@@ -137,14 +163,23 @@ impl Lines {
 mod tests {
     use super::*;
 
-    fn lines(input: &[u8], limit: u64) -> Vec<Result<(u64, String), String>> {
+    fn up_to(longest: u64) -> Rules {
+        Rules { longest, limit: "the most that a test takes", skip_blank: true }
+    }
+
+    fn lines(input: &[u8], longest: u64) -> Vec<Result<(u64, String), String>> {
+        lines_by(up_to(longest), input)
+    }
+
+    fn lines_by(rules: Rules, input: &[u8]) -> Vec<Result<(u64, String), String>> {
         let input = input.to_vec();
-        let read = move |to| Lines { name: "f".into(), limit, to }.read(&input[..]);
+        let read = move |to| Lines { name: "f".into(), rules, to }.read(&input[..]);
         let mut receiver = in_thread(read);
         let mut lines = Vec::new();
         while let Some(input) = receiver.blocking_recv() {
             lines.push(match input {
                 Input::Line(number, line) => Ok((number, line)),
+                Input::Refused(why) => Err(why),
                 Input::Failed(failure) => Err(format!("{failure:?}")),
             });
         }
@@ -161,18 +196,30 @@ mod tests {
     }
 
     #[test]
+    fn blank_lines_are_lines_where_they_count() {
+        let found = lines_by(Rules { skip_blank: false, ..up_to(3) }, b"\na\r\n\r\n  \n\n");
+        let expected = [(1, ""), (2, "a"), (3, ""), (4, "  "), (5, "")];
+        assert_eq!(found, expected.map(|(number, line)| Ok((number, line.into()))));
+    }
+
+    #[test]
     fn a_line_may_be_as_long_as_a_message_and_no_longer() {
         for ending in ["", "\n", "\r\n"] {
             assert_eq!(lines(format!("abc{ending}").as_bytes(), 3), [Ok((1, "abc".into()))]);
             let long = lines(format!("a\nabcd{ending}b\n").as_bytes(), 3);
             assert_eq!(long.len(), 2, "{long:?}");
-            assert!(long[1].as_ref().unwrap_err().contains("line 2: longer than 3 bytes"));
+            assert!(
+                long[1]
+                    .as_ref()
+                    .unwrap_err()
+                    .contains("f, line 2: longer than 3 bytes, the most that a test takes; split it")
+            );
         }
     }
 
     #[test]
     fn a_line_without_end_is_not_read_to_its_end() {
-        let read = |to| Lines { name: "f".into(), limit: 3, to }.read(io::repeat(b'x'));
+        let read = |to| Lines { name: "f".into(), rules: up_to(3), to }.read(io::repeat(b'x'));
         assert!(matches!(in_thread(read).blocking_recv(), Some(Input::Failed(_))));
     }
 

@@ -10,13 +10,23 @@ use crate::exit::Failure;
 /// The most characters of what a server chose to say.
 const SHOWN: usize = 300;
 
-/// There is no session.
-pub fn no_session(address: &Address, error: &ConnectError) -> Failure {
+/// What is expected at the other end.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected {
+    /// What is made with it: "session", "connection".
+    pub link: &'static str,
+    /// The command that serves it.
+    pub server: &'static str,
+}
+
+/// There is no session, or no other connection.
+pub fn no_link(expected: Expected, address: &Address, error: &ConnectError) -> Failure {
+    let Expected { link, server } = expected;
     match error {
         ConnectError::Io { error, .. } => {
             let todo = match error.kind() {
                 io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
-                    "is a server running there? start one with `heartwire chat serve`, or check the address"
+                    &format!("is a server running there? start one with `{server}`, or check the address")
                 }
                 io::ErrorKind::PermissionDenied => "check who may use the address",
                 _ => "check the address and the network",
@@ -25,23 +35,24 @@ pub fn no_session(address: &Address, error: &ConnectError) -> Failure {
         }
         ConnectError::Handshake(ended) => {
             let todo = todo(ended);
-            Failure::failed(format_args!("no session with {address}: {}; {todo}", short(ended)))
+            Failure::failed(format_args!("no {link} with {address}: {}; {todo}", short(ended)))
         }
         error => Failure::failed(error),
     }
 }
 
-/// The session ended before its time; `left`: what is missing because of that.
-pub fn session_over(address: &Address, ended: &Ended, left: impl Display) -> Failure {
+/// It ended before its time; `left`: what is missing because of that.
+pub fn link_over<M>(expected: Expected, address: &Address, ended: &Ended<M>, left: impl Display) -> Failure {
     Failure::failed(format_args!(
-        "the session with {address} is over{left}: {}; {}",
+        "the {} with {address} is over{left}: {}; {}",
+        expected.link,
         short(ended),
         todo(ended)
     ))
 }
 
 /// What happened. Not escaped: every failure is when it is shown, and nothing should be twice.
-fn short(ended: &Ended) -> String {
+fn short<M>(ended: &Ended<M>) -> String {
     let (code, text) = (ended.code, &ended.detail);
     let (cut, more) = match text.char_indices().nth(SHOWN) {
         Some((at, _)) => (&text[..at], "…"),
@@ -54,12 +65,20 @@ fn short(ended: &Ended) -> String {
     }
 }
 
-fn todo(ended: &Ended) -> &'static str {
+fn todo<M>(ended: &Ended<M>) -> &'static str {
     match ended.code {
         Code::MacMismatch => "the server has another key: give the server's with --key-file or HEARTWIRE_KEY",
         Code::BadMagic | Code::UnsupportedVersion => {
             "what listens there is no heartwire server of this version: check the address"
         }
+        Code::DecryptionFailed => "the server has another key: give the server's with --key-file",
+        Code::BadNonceLength
+        | Code::CiphertextTooShort
+        | Code::CiphertextTooLarge
+        | Code::InvalidHeader
+        | Code::HeaderTooLarge
+        | Code::InvalidUtf8 => "what listens there may speak another protocol: check the address",
+        Code::LineTooLong => "give a larger --limit, or check the address",
         Code::HandshakeTimeout => "what listens there may be no heartwire server: check the address",
         Code::TooManySessions => "try again later",
         Code::TooSlow => "connect again, and read faster",
