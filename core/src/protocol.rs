@@ -198,7 +198,7 @@ pub enum Why {
     Full,
     /// Not any more: the session is closing or has ended.
     Closed,
-    /// Not ever, in this session: the code says what stands against it.
+    /// Not ever, on this connection: the code says what stands against it.
     Never(Code),
 }
 
@@ -207,7 +207,7 @@ impl fmt::Display for Why {
         match self {
             Self::Full => f.write_str("the output queue is full; try again when there is room"),
             Self::Closed => f.write_str("the session is closing or has ended"),
-            Self::Never(code) => write!(f, "refused in this session: {code}"),
+            Self::Never(code) => write!(f, "refused for good: {code}"),
         }
     }
 }
