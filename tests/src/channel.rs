@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::peers::content::{Content, bytes, sha256};
 use crate::peers::length_prefixed::{self, PIECE};
 use crate::peers::raw_copy;
-use crate::program::{PATIENCE, Running, heartwire};
+use crate::program::{Running, heartwire, patient};
 
 /// The sizes at which something changes: none, what existing channels read at once, a block, many.
 pub const SIZES: [usize; 6] = [0, 1, 4096, 4097, 100 * 1024, 3 * 1024 * 1024];
@@ -35,16 +35,7 @@ pub fn send<S: AsRef<OsStr>>(address: &str, args: impl IntoIterator<Item = S>) -
 /// A hand-written peer's connection.
 #[track_caller]
 pub fn connect(address: &str) -> TcpStream {
-    let stream = TcpStream::connect(name(address)).expect("it connects");
-    patient(stream)
-}
-
-/// The connection, on which nothing waits for ever.
-#[track_caller]
-pub fn patient(stream: TcpStream) -> TcpStream {
-    stream.set_read_timeout(Some(PATIENCE)).expect("it can");
-    stream.set_write_timeout(Some(PATIENCE)).expect("it can");
-    stream
+    patient(TcpStream::connect(name(address)).expect("it connects"))
 }
 
 /// What the channel at this address is called in logs.

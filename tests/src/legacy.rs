@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use crate::peer::{Peer, Seen, read};
-use crate::program::PATIENCE;
+use crate::program::patient;
 
 /// The size of an existing program's reads, in bytes.
 pub const READ: usize = 1024;
@@ -32,8 +32,7 @@ impl Legacy {
 
     /// As a client that has not heard the server yet.
     pub fn open(stream: TcpStream, id: &str) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        let stream = patient(stream);
         stream.set_nodelay(true).expect("a delay can be switched off");
         Self { stream, peer: Peer::new(id), rx: Vec::new() }
     }

@@ -15,10 +15,12 @@ pub mod peer;
 pub mod peers;
 pub mod program;
 pub mod rig;
+pub mod runtime;
 pub mod sealed;
 pub mod solo;
 pub mod streams;
 pub mod suite;
+pub mod turns;
 pub mod unprotected;
 pub mod vectors;
 

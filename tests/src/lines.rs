@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::chat::host_and_port;
 use crate::peers::lines;
-use crate::program::{PATIENCE, Running, heartwire};
+use crate::program::{Running, heartwire, patient};
 
 /// A subcommand of `lines`.
 pub fn command<S: AsRef<OsStr>>(subcommand: &str, args: impl IntoIterator<Item = S>) -> Command {
@@ -48,8 +48,7 @@ impl Client {
 
     /// Either side of a connection.
     pub fn of(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).expect("it is a time");
-        stream.set_write_timeout(Some(PATIENCE)).expect("it is a time");
+        let stream = patient(stream);
         stream.set_nodelay(true).expect("a TCP socket");
         Self { stream: BufReader::new(stream) }
     }

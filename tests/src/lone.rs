@@ -11,8 +11,7 @@ use heartwire_core::testing::{Chunker, Side};
 use heartwire_core::time::Instant;
 use heartwire_core::wire::codec::Codec;
 
-/// More turns than any test needs.
-const TURNS: usize = 1_000_000;
+use crate::turns;
 
 /// One machine and its clock.
 pub struct Lone<C: Codec> {
@@ -54,27 +53,7 @@ impl<C: Codec> Lone<C> {
     ///
     /// If it does not come to rest.
     pub fn run(&mut self) {
-        for _ in 0..TURNS {
-            let (_, busy) = self.side.turn(self.now, &mut self.chunker);
-            if !busy && !self.fire() {
-                return;
-            }
-        }
-        panic!("the machine does not come to rest");
-    }
-
-    fn fire(&mut self) -> bool {
-        let (now, pump) = (self.now, &mut self.side.pump);
-        if self.side.closed || pump.poll(now).deadline.is_none_or(|deadline| deadline > now) {
-            return false;
-        }
-        pump.handle_timeout(now);
-        let again = pump.poll(now);
-        assert!(
-            again.close == Close::Now || again.deadline.is_none_or(|deadline| deadline > now),
-            "a timer fired and is still due: {again:?}"
-        );
-        true
+        turns::run(&mut self.side, self.now, &mut self.chunker, drop);
     }
 
     /// Lets time pass, deadline by deadline.

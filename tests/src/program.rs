@@ -1,6 +1,7 @@
 //! The `heartwire` program, run as others run it: arguments, stdin, two outputs, an exit code.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -10,6 +11,19 @@ use std::time::{Duration, Instant};
 
 /// Long enough for a loaded machine; a test that waits for it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The connection, on which nothing waits for ever.
+///
+/// # Panics
+///
+/// Never: the time is one that can be set.
+#[track_caller]
+#[must_use]
+pub fn patient(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+    stream.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
+    stream
+}
 
 /// The program, with nothing of this process's environment that changes what it does.
 pub fn heartwire<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Command {

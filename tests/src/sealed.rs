@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::chat::host_and_port;
 use crate::peers::sealed::Key;
-use crate::program::{PATIENCE, Running, heartwire};
+use crate::program::{Running, heartwire, patient};
 
 /// The key that both sides have.
 pub const KEY: Key = [0x5A; 32];
@@ -93,14 +93,6 @@ pub fn exact(command: &mut Command, stdin: &[u8]) -> Output {
 #[track_caller]
 pub fn connect(address: &str) -> TcpStream {
     patient(TcpStream::connect(host_and_port(address)).expect("it listens"))
-}
-
-/// The same connection, which does not wait for ever.
-#[track_caller]
-pub fn patient(stream: TcpStream) -> TcpStream {
-    stream.set_read_timeout(Some(PATIENCE)).expect("an option");
-    stream.set_write_timeout(Some(PATIENCE)).expect("an option");
-    stream
 }
 
 /// Sends this, and the end of the stream; gives all that comes back before its end.

@@ -5,16 +5,14 @@ use std::time::Duration;
 use heartwire_core::config::Config;
 use heartwire_core::key::{Key, Keys};
 use heartwire_core::message::Message;
-use heartwire_core::protocol::{Close, Cut, Refused, Ticket, Why};
+use heartwire_core::protocol::{Cut, Refused, Ticket, Why};
 use heartwire_core::seed::Seed;
 use heartwire_core::session::{Command, Ended, Event, Session};
 use heartwire_core::testing::{Chunker, Side};
 use heartwire_core::time::Instant;
 
 use crate::peer::{self, FEATURES, KEY, Peer, Seen};
-
-/// More turns than any test needs.
-const TURNS: usize = 1_000_000;
+use crate::turns;
 
 /// The keys of these tests.
 ///
@@ -118,30 +116,7 @@ impl Solo {
     ///
     /// If it does not come to rest.
     pub fn run(&mut self) {
-        for _ in 0..TURNS {
-            let (written, busy) = self.side.turn(self.now, &mut self.chunker);
-            if !written.is_empty() {
-                self.writes.push(written.len());
-            }
-            if !busy && !self.fire() {
-                return;
-            }
-        }
-        panic!("the machine does not come to rest");
-    }
-
-    fn fire(&mut self) -> bool {
-        let (now, pump) = (self.now, &mut self.side.pump);
-        if self.side.closed || pump.poll(now).deadline.is_none_or(|deadline| deadline > now) {
-            return false;
-        }
-        pump.handle_timeout(now);
-        let again = pump.poll(now);
-        assert!(
-            again.close == Close::Now || again.deadline.is_none_or(|deadline| deadline > now),
-            "a timer fired and is still due: {again:?}"
-        );
-        true
+        turns::run(&mut self.side, self.now, &mut self.chunker, |len| self.writes.push(len));
     }
 
     /// Lets time pass, deadline by deadline.

@@ -7,12 +7,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use heartwire_tests::channel::{
-    SIZES, ended, file, files, listen, patient, peak_memory_kib, read, received, received_bytes, send,
-    set_len, write,
+    SIZES, ended, file, files, listen, peak_memory_kib, read, received, received_bytes, send, set_len, write,
 };
 use heartwire_tests::chat::{one_line_of_stderr, stop};
 use heartwire_tests::peers::length_prefixed::{self, length, message, read_length};
-use heartwire_tests::program::{Finished, Running, run};
+use heartwire_tests::program::{Finished, Running, patient, run};
 
 const MIB: usize = 1024 * 1024;
 /// More than any two socket buffers and queues hold.

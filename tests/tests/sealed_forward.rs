@@ -9,8 +9,8 @@ use std::time::Duration;
 use heartwire_tests::chat::one_line_of_stderr;
 use heartwire_tests::peers::content::bytes;
 use heartwire_tests::peers::sealed::{LIMIT, Opened, head, nonce, packet, raw, read, write};
-use heartwire_tests::program::{Finished, PATIENCE, Running, run};
-use heartwire_tests::sealed::{KEY, OTHER_KEY, Programs, ends, exact, patient};
+use heartwire_tests::program::{Finished, PATIENCE, Running, patient, run};
+use heartwire_tests::sealed::{KEY, OTHER_KEY, Programs, ends, exact};
 
 const LONGEST: usize = LIMIT as usize - 16;
 

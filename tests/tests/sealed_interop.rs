@@ -8,8 +8,8 @@ use std::thread::{self, JoinHandle};
 
 use heartwire_tests::peers::content::bytes;
 use heartwire_tests::peers::sealed::{self, Key, nonce};
-use heartwire_tests::program::{PATIENCE, Running};
-use heartwire_tests::sealed::{KEY, OTHER_KEY, Programs, exact, patient};
+use heartwire_tests::program::{PATIENCE, Running, patient};
+use heartwire_tests::sealed::{KEY, OTHER_KEY, Programs, exact};
 use heartwire_tokio::connection::Connection;
 use heartwire_tokio::connection::sealed::{Sealed, SecretKey, Settings};
 use heartwire_tokio::{Address, ConnectionOptions, Server, connect};

@@ -2,13 +2,13 @@
 
 use std::future::Future;
 use std::io;
-use std::time::Duration;
 
 use heartwire_core::server::Report;
 use heartwire_core::wire::codec::Codec;
 use heartwire_std::address::Address;
 use heartwire_std::session::ConnectError;
 use heartwire_tests::mock::Mock;
+use heartwire_tests::runtime;
 use heartwire_tokio::connection::Connection;
 use heartwire_tokio::{ConnectionOptions, Server, accept_io, connect, connect_io};
 
@@ -18,23 +18,17 @@ impl heartwire_tests::connection_suite::Adapter for Tokio {
     type Server<C: Codec> = Server<ConnectionOptions<C>>;
 
     fn run<T>(case: impl Future<Output = T>) -> T {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let limited = async { tokio::time::timeout(Duration::from_secs(60), case).await.expect("it hangs") };
-        runtime.expect("a runtime").block_on(limited)
+        runtime::run(case)
     }
 
     fn run_paused<T>(case: impl Future<Output = T>) -> T {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-        let limited =
-            async { tokio::time::timeout(Duration::from_secs(3600), case).await.expect("it hangs") };
-        runtime.expect("a runtime").block_on(limited)
+        runtime::run_paused(case)
     }
 
     fn spawn<T: Send + 'static>(
         task: impl Future<Output = T> + Send + 'static,
     ) -> impl Future<Output = T> + Send {
-        let task = tokio::spawn(task);
-        async { task.await.expect("it does not panic") }
+        runtime::spawn(task)
     }
 
     async fn client<C: Codec>(

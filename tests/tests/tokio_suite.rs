@@ -8,6 +8,7 @@ use heartwire_core::server::Report;
 use heartwire_std::address::Address;
 use heartwire_std::session::{ConnectError, Session};
 use heartwire_tests::mock::Mock;
+use heartwire_tests::runtime;
 use heartwire_tests::suite::Setup;
 use heartwire_tokio::{Options, Server, accept_io, connect, connect_io};
 
@@ -21,23 +22,17 @@ impl heartwire_tests::suite::Adapter for Tokio {
     type Server = Server;
 
     fn run<T>(case: impl Future<Output = T>) -> T {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let limited = async { tokio::time::timeout(Duration::from_secs(60), case).await.expect("it hangs") };
-        runtime.expect("a runtime").block_on(limited)
+        runtime::run(case)
     }
 
     fn run_paused<T>(case: impl Future<Output = T>) -> T {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-        let limited =
-            async { tokio::time::timeout(Duration::from_secs(3600), case).await.expect("it hangs") };
-        runtime.expect("a runtime").block_on(limited)
+        runtime::run_paused(case)
     }
 
     fn spawn<T: Send + 'static>(
         task: impl Future<Output = T> + Send + 'static,
     ) -> impl Future<Output = T> + Send {
-        let task = tokio::spawn(task);
-        async { task.await.expect("it does not panic") }
+        runtime::spawn(task)
     }
 
     fn sleep(time: Duration) -> impl Future<Output = ()> + Send {

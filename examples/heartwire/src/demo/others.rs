@@ -1,7 +1,7 @@
 //! The protocols without a session: sealed packets, lines, length-prefixed messages.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use heartwire_core::error::Code;
 use heartwire_tokio::connection::body::Part;
@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::timeline::{Failed, Timeline, ensure};
+use crate::hub::Hub;
 
 /// A message that nobody holds as a whole, in bytes, and its pieces.
 const LARGE: u64 = 64 << 20;
@@ -114,9 +115,9 @@ async fn answer(mut connection: Connection<Sealed>, tell: mpsc::UnboundedSender<
 
 async fn lines(timeline: &Timeline) -> Result<(), Failed> {
     timeline.heading("Lines go to everybody, and a bare socket is as good a client as any");
-    let everybody: Arc<Mutex<Vec<Sender<Lines>>>> = Arc::default();
+    let hub: Arc<Hub<Sender<Lines>>> = Arc::default();
     let options = ConnectionOptions::<Lines>::new(lines::Settings::default());
-    let handler = move |connection, tell| broadcast(connection, tell, Arc::clone(&everybody));
+    let handler = move |connection, tell| broadcast(connection, tell, Arc::clone(&hub));
     let (stage, mut seen) = Stage::set(options.clone(), handler).await?;
 
     let mut gil = connect(&stage.address, &options).await?;
@@ -156,19 +157,15 @@ async fn next_line(client: &mut Connection<Lines>) -> Result<String, Failed> {
 async fn broadcast(
     mut connection: Connection<Lines>,
     tell: mpsc::UnboundedSender<String>,
-    everybody: Arc<Mutex<Vec<Sender<Lines>>>>,
+    hub: Arc<Hub<Sender<Lines>>>,
 ) {
-    let lock = || everybody.lock().unwrap_or_else(PoisonError::into_inner);
-    lock().push(connection.sender().clone());
+    let place = hub.join(connection.sender().clone());
     let peer = connection.endpoints().peer.as_ref().map_or_else(String::new, ToString::to_string);
     let _ = tell.send(format!("connected: {peer}"));
     while let Some(line) = connection.recv().await {
-        for other in lock().iter() {
-            // refused: it is closing
-            let _ = other.try_send(line.clone());
-        }
+        place.send_to_all(&line);
     }
-    lock().retain(|other| !other.is_same(connection.sender()));
+    drop(place);
     connection.close().await;
 }
 

@@ -5,9 +5,12 @@ mod serve;
 
 use clap::Subcommand;
 use clap::builder::RangedU64ValueParser;
-use heartwire_tokio::connection::lines::Settings;
+use heartwire_tokio::Why;
+use heartwire_tokio::connection::Sender;
+use heartwire_tokio::connection::lines::{Line, Lines, Settings};
 
 use crate::exit::Outcome;
+use crate::hub::Member;
 
 /// The most that an option with bytes may say.
 const MOST: u64 = 1024 * 1024 * 1024;
@@ -39,6 +42,14 @@ struct LineArgs {
 impl LineArgs {
     fn settings(&self) -> Settings {
         Settings::with_limit(self.limit)
+    }
+}
+
+impl Member for Sender<Lines> {
+    type Message = Line;
+
+    fn queue(&self, line: &Line) -> Result<(), Why> {
+        self.try_send(line.clone()).map(drop).map_err(|back| back.why)
     }
 }
 

@@ -139,7 +139,7 @@ impl Member for Client {
     type Message = Line;
 
     fn queue(&self, line: &Line) -> Result<(), Why> {
-        self.sender.try_send(line.clone()).map(drop).map_err(|back| back.why)
+        self.sender.queue(line)
     }
 }
 
