@@ -3,6 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::rate::Rate;
 use crate::wire::envelope::FrameLimits;
 
 /// How large messages reach the application.
@@ -112,6 +113,12 @@ config! {
     receive: Receive = Receive::Whole;
     /// Whether the peer is told that it may send large messages in chunks: true by default.
     accept_chunks: bool = true;
+    /// How many messages are received a second, and at once; none by default: as many as come. Above it reading
+    /// pauses. A message counts when it ends, also one that is given up.
+    message_rate: Option<Rate> = None;
+    /// How many bytes are received a second, and at once, once the handshake is done; none by default: as many as
+    /// come. Above it reading pauses. Bytes are those on the wire: heartbeats, headers and contents.
+    byte_rate: Option<Rate> = None;
     }
     ranged {
     /// The largest content of a frame accepted, in bytes: 10 MiB by default, the most there is.
@@ -141,7 +148,7 @@ config! {
     /// How long nothing at all may be received: 30 s by default.
     silence_timeout: Duration = Duration::from_secs(30), MS, YEAR;
     /// How long output may wait without a byte leaving while we do not read either, so that the peer's
-    /// silence tells nothing: 2 min by default.
+    /// silence tells nothing: 2 min by default. A pause for a rate is none of it.
     stall_timeout: Duration = Duration::from_secs(120), MS, YEAR;
     /// The time the handshake may take, in all: 10 s by default.
     handshake_timeout: Duration = Duration::from_secs(10), MS, YEAR;

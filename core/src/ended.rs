@@ -43,6 +43,14 @@ impl<M> Ended<M> {
             (_, fault) => fault,
         }
     }
+
+    /// Whether another connection may last longer: see [`Code::is_worth_retrying`]. One that this side closed was
+    /// not lost.
+    #[must_use]
+    pub fn is_worth_retrying(&self) -> bool {
+        let closed_here = self.by == EndedBy::Local && self.is_orderly();
+        self.code.is_worth_retrying() && !closed_here
+    }
 }
 
 impl<M> fmt::Display for Ended<M> {
@@ -93,4 +101,40 @@ pub struct Unsent<M = Message> {
     pub message: Option<M>,
     /// Whether some of it may have reached the peer; perhaps all, where the connection was cut while it left.
     pub begun: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_lost_is_worth_another_try_and_what_will_be_the_same_is_not() {
+        use EndedBy::*;
+        for (by, code, worth_it) in [
+            (Peer, Code::Disconnected, true),
+            (Local, Code::Disconnected, false),
+            (Peer, Code::EndedWithoutDisconnect, true),
+            (Peer, Code::Truncated, true),
+            (Transport, Code::TransportFailed, true),
+            (Local, Code::PeerSilent, true),
+            (Local, Code::FrameStalled, true),
+            (Local, Code::HandshakeTimeout, true),
+            (PeerError, Code::HandshakeTimeout, true),
+            (PeerError, Code::TooManySessions, true),
+            (PeerError, Code::TooSlow, true),
+            (Local, Code::ContentCrcMismatch, true),
+            (Local, Code::MacMismatch, false),
+            (PeerError, Code::MacMismatch, false),
+            (Local, Code::BadMagic, false),
+            (Local, Code::UnsupportedVersion, false),
+            (Local, Code::UnexpectedType, false),
+            (Local, Code::InvalidHeader, false),
+            (PeerError, Code::MessageTooLarge, false),
+            (PeerError, Code::PeerError, false),
+            (Local, Code::Aborted, false),
+        ] {
+            let ended: Ended = Ended { by, code, detail: String::new(), told: true, unsent: Vec::new() };
+            assert_eq!(ended.is_worth_retrying(), worth_it, "{by:?} {code}");
+        }
+    }
 }

@@ -136,6 +136,33 @@ codes! {
     UnknownTicket = "unknown-ticket", Caller;
 }
 
+impl Code {
+    /// Whether a client that met this may fare better on another connection: a server that is away, full or stopping
+    /// comes back, and bytes that were lost or changed on the way need not be the next time. Another key, another
+    /// protocol or version, a frame that breaks the rules or is too large will be the same again; and what this side
+    /// gave up, it wanted to.
+    ///
+    /// [`Disconnected`](Self::Disconnected) is a goodbye of the peer here: see
+    /// [`Ended::is_worth_retrying`](crate::ended::Ended::is_worth_retrying), which knows who said it.
+    #[must_use]
+    pub const fn is_worth_retrying(self) -> bool {
+        matches!(
+            self,
+            Self::HeaderCrcMismatch
+                | Self::ContentCrcMismatch
+                | Self::Truncated
+                | Self::PeerSilent
+                | Self::FrameStalled
+                | Self::HandshakeTimeout
+                | Self::EndedWithoutDisconnect
+                | Self::TooManySessions
+                | Self::TooSlow
+                | Self::Disconnected
+                | Self::TransportFailed
+        )
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

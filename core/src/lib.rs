@@ -13,7 +13,8 @@
 //! * [`connection`]: the four protocols without a session: files with JSON headers, sealed packets, lines, length prefix
 //! * [`wire`]: bytes to frames and back, nothing else
 //! * [`server`]: what every server decides the same way
-//! * [`config`], [`error`], [`key`], [`time`]: limits, codes, keys, points in time
+//! * [`reconnect`]: when a client connects again, and when it gives up
+//! * [`config`], [`rate`], [`error`], [`key`], [`time`]: limits, rates, codes, keys, points in time
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -33,6 +34,8 @@ mod liveness;
 pub mod message;
 pub mod protocol;
 pub mod pump;
+pub mod rate;
+pub mod reconnect;
 pub mod role;
 pub mod seed;
 pub mod server;

@@ -48,6 +48,12 @@ impl Message {
         Self::new(ContentType::BINARY, content)
     }
 
+    /// The content as text, if it is UTF-8, whatever its type says.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        core::str::from_utf8(&self.content).ok()
+    }
+
     /// The same message with these entries.
     #[must_use]
     pub fn with_app(mut self, app: App) -> Self {

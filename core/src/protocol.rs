@@ -33,7 +33,7 @@ pub trait Protocol {
 
     /// Bytes arrived: `rx` holds everything not yet understood, and its last `fresh` bytes are new.
     /// The machine takes what it understood off the front. It may stop before the end when the
-    /// application is behind, or owes an answer; call again with `fresh = 0` after taking events, and after
+    /// application is behind or owes an answer, or a rate is used up; call again with `fresh = 0` after taking events, and after
     /// [`poll`](Self::poll) where that wants nothing to be read.
     fn handle_input(&mut self, now: Instant, rx: &mut BytesMut, fresh: usize);
 
@@ -101,8 +101,8 @@ pub trait Protocol {
 /// What a machine wants from its driver. A level, not an edge: it holds until the next call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interest {
-    /// How many bytes to read next, at most; 0 = do not read (the application is behind, or nothing
-    /// more is to come).
+    /// How many bytes to read next, at most; 0 = do not read (the application is behind, a rate is
+    /// used up, or nothing more is to come).
     pub read: usize,
     /// There are bytes to write.
     pub write: bool,
@@ -211,6 +211,8 @@ impl fmt::Display for Why {
         }
     }
 }
+
+impl core::error::Error for Why {}
 
 impl<C> fmt::Display for Refused<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -104,6 +104,18 @@ impl<P: Protocol> Pump<P> {
         }
     }
 
+    /// These bytes were received, for who reads into memory of his own; none: the peer's stream ended. Otherwise as
+    /// [`handle_read`](Self::handle_read).
+    pub fn handle_received(&mut self, now: Instant, bytes: &[u8]) {
+        self.rx.extend_from_slice(bytes);
+        self.handle_read(now, bytes.len());
+    }
+
+    /// Fills `out` with the bytes to write, in order, and returns how many slices it used.
+    pub fn transmit_slices<'a>(&'a self, out: &mut [&'a [u8]]) -> usize {
+        self.machine.transmit_slices(out)
+    }
+
     /// The transport took the first `n` bytes to write.
     pub fn handle_transmitted(&mut self, now: Instant, n: usize) {
         self.machine.handle_transmitted(now, n);

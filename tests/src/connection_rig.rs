@@ -20,6 +20,7 @@ use heartwire_core::wire::lines::{self, Line, Lines};
 use heartwire_core::wire::sealed::{self, Sealed, SecretKey};
 
 pub use crate::rig::Op;
+use crate::rig::low_rates;
 use crate::streams::{Stream, codec, decode, encode_with};
 
 /// Narrow limits, so that few operations reach them.
@@ -232,11 +233,20 @@ impl<C: Subject> ConnectionRig<C> {
     /// A machine of either role; `timed`: with the timeouts that are off by default.
     #[must_use]
     pub fn new(role: Role, timed: bool) -> Self {
+        Self::with_rates(role, timed, false)
+    }
+
+    /// The same; `rates`: of messages and of bytes, so low that few operations reach them.
+    #[must_use]
+    pub fn with_rates(role: Role, timed: bool, rates: bool) -> Self {
+        let [message_rate, byte_rate] = low_rates(rates);
         let time = |seconds| timed.then_some(Duration::from_secs(seconds));
         let config = Config::builder()
             .queued_events(EVENTS)
             .queued_event_bytes(EVENT_BYTES)
             .queued_output(OUTPUT)
+            .message_rate(message_rate)
+            .byte_rate(byte_rate)
             .idle_timeout(time(30))
             .progress_timeout(time(10))
             .build()

@@ -9,6 +9,7 @@ use heartwire_core::error::Code;
 use heartwire_core::message::{ContentType, Message};
 use heartwire_core::protocol::{Close, Cut, Interest, Protocol, Ticket};
 use heartwire_core::pump::Pump;
+use heartwire_core::rate::Rate;
 use heartwire_core::seed::Seed;
 use heartwire_core::session::{Begin, Command, Ended, Event, Role, Session};
 use heartwire_core::time::Instant;
@@ -26,6 +27,11 @@ const OUTPUT: usize = 3000;
 /// queue: each streamed message may always add one piece.
 const LARGEST: usize = 4096;
 const OVERSHOOT: usize = LARGEST * 9 + 64 * 1024 + 8192;
+
+/// Rates of messages and of bytes that few operations reach, or none.
+pub(crate) fn low_rates(set: bool) -> [Option<Rate>; 2] {
+    [(1, 3), (900, 1500)].map(|(per_second, burst)| set.then(|| Rate::new(per_second, burst).unwrap()))
+}
 
 /// Something done to a machine.
 #[derive(Clone, Debug)]
@@ -59,7 +65,16 @@ impl Rig {
     /// A machine of either role, that receives whole messages or pieces.
     #[must_use]
     pub fn new(role: Role, receive: Receive) -> Self {
+        Self::with_rates(role, receive, false)
+    }
+
+    /// The same; `rates`: of messages and of bytes, so low that few operations reach them.
+    #[must_use]
+    pub fn with_rates(role: Role, receive: Receive, rates: bool) -> Self {
+        let [message_rate, byte_rate] = low_rates(rates);
         let config = Config::builder()
+            .message_rate(message_rate)
+            .byte_rate(byte_rate)
             .receive(receive)
             .queued_events(EVENTS)
             .queued_event_bytes(EVENT_BYTES)

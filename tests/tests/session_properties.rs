@@ -32,12 +32,13 @@ proptest! {
         pieces in any::<bool>(),
         cut in any::<bool>(),
         lends in any::<bool>(),
+        rates in any::<bool>(),
         // Most runs get over the handshake: without that, few would get anywhere.
         shake in prop::bool::weighted(0.9),
         ops in vec(op(), 0..150),
     ) {
         let role = if server { Role::Server } else { Role::Client };
-        let mut rig = Rig::new(role, if pieces { Receive::Pieces } else { Receive::Whole });
+        let mut rig = Rig::with_rates(role, if pieces { Receive::Pieces } else { Receive::Whole }, rates);
         rig = rig.lending(lends);
         if shake {
             rig.apply(&Op::Do(0, 0, 1));

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::config::{ConfigError, MS, YEAR, config, in_range};
+use crate::rate::Rate;
 
 config! {
     /// Every limit and timeout of a connection without a session. What its protocol limits (a line, a
@@ -19,10 +20,16 @@ config! {
     Config, ConfigBuilder;
     plain {
         /// How long nothing at all may be received or sent; none by default. It stands still while we do not read
-        /// (the application is behind, or owes an answer) and nothing waits to be sent.
+        /// (the application is behind or owes an answer, a rate is used up) and nothing waits to be sent.
         idle_timeout: Option<Duration> = None;
         /// The time in which something that has begun must grow by `progress_bytes`, or end; none by default.
         progress_timeout: Option<Duration> = None;
+        /// How many messages are received a second, and at once; none by default: as many as come. Above it reading
+        /// pauses. A message counts when it ends.
+        message_rate: Option<Rate> = None;
+        /// How many bytes are received a second, and at once; none by default: as many as come. Above it reading
+        /// pauses. Bytes are those on the wire.
+        byte_rate: Option<Rate> = None;
     }
     ranged {
         /// See `progress_timeout`, and `flush_timeout`, in bytes: 4 KiB by default.

@@ -1,7 +1,8 @@
 //! Pings, the pong that is owed, and the round-trip time they give.
 //!
 //! A client pings every interval, always (existing servers drop a session without heartbeats,
-//! whatever else comes); a server when it received nothing for an interval.
+//! whatever else comes); a server when it received nothing for an interval, or, where rates are set, always: the
+//! pings of a peer that sends more than it may are heard late.
 
 use alloc::collections::VecDeque;
 use core::time::Duration;
@@ -100,9 +101,7 @@ impl Heartbeat {
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        if let Some(next) = self.next
-            && next <= now
-        {
+        if let Some(next) = self.next.filter(|next| *next <= now) {
             self.ping_due = true;
             // Keep the beat, but never catch up on beats that were missed.
             let following = next + self.interval;

@@ -103,6 +103,15 @@ impl Event {
             _ => false,
         }
     }
+
+    /// Whether this is a message, or the end of one, or of one that is not to be.
+    pub(crate) fn ends_message(&self) -> bool {
+        match self {
+            Self::Message(_) | Self::Abandoned { .. } => true,
+            Self::Piece(piece) => piece.end != PieceEnd::More,
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -319,11 +319,11 @@ impl Outbox {
             self.chunks_turn = true;
             return self.begin_next(terms);
         }
-        if self.chunks_turn
-            && let Some(chunk) = self.next_chunk(terms)
-        {
-            self.chunks_turn = false;
-            return Some(chunk);
+        if self.chunks_turn {
+            if let Some(chunk) = self.next_chunk(terms) {
+                self.chunks_turn = false;
+                return Some(chunk);
+            }
         }
         if self.can_begin(terms) {
             self.chunks_turn = true;

@@ -70,9 +70,8 @@ impl Reassembly {
         if received > limit {
             return Err(too_large(received, limit));
         }
-        if let Some(total) = progress.total
-            && (received > total || (chunk.last && !chunk.aborted && received != total))
-        {
+        let overrun = |total: &u64| received > *total || (chunk.last && !chunk.aborted && received != *total);
+        if let Some(total) = progress.total.filter(overrun) {
             return Err(Error::new(
                 Code::ChunkOverrun,
                 format!("message {id} announced {total} bytes, and {received} came"),
@@ -111,9 +110,7 @@ impl Reassembly {
                 ),
             ));
         }
-        if let Some(total) = chunk.total_size
-            && total > self.message_limit
-        {
+        if let Some(total) = chunk.total_size.filter(|total| *total > self.message_limit) {
             return Err(too_large(total, self.message_limit));
         }
         self.last_begun = id;

@@ -16,7 +16,8 @@ pub fn session(data: &[u8]) {
     let Some((first, mut rest)) = data.split_first() else { return };
     let role = if first & 1 == 0 { Role::Client } else { Role::Server };
     let mut rig =
-        Rig::new(role, if first & 2 == 0 { Receive::Whole } else { Receive::Pieces }).lending(first & 8 != 0);
+        Rig::with_rates(role, if first & 2 == 0 { Receive::Whole } else { Receive::Pieces }, first & 16 != 0)
+            .lending(first & 8 != 0);
     while let Some(op) = next(&mut rest) {
         rig.apply(&op);
     }

@@ -33,9 +33,10 @@ impl<C: Codec> Connection<C> {
     /// Notes whether we read, and what stands still while we do not; goes on with the ending as far as it can.
     pub(super) fn settle(&mut self, now: Instant) {
         self.stop_if_answered(now);
-        let reading = self.is_reading();
+        let paused = self.throttle.is_some() && self.is_paused(now);
+        let reading = self.is_reading() && !paused;
         self.liveness.set_reading(now, reading);
-        let unheard = !reading || self.eof.is_some();
+        let unheard = !paused && (!reading || self.eof.is_some());
         let writes = !self.write_dead && self.state != State::Ended;
         let stuck = unheard && writes && self.outbox.transmit().pending() > 0;
         match (stuck, self.stall_deadline, self.config.idle_timeout()) {
@@ -111,16 +112,16 @@ impl<C: Codec> Connection<C> {
             let idle = self.config.idle_timeout().unwrap_or_default();
             let detail = format!("output waited for {idle:?} without a byte leaving");
             self.refuse(now, &Error::new(Code::TooSlow, detail));
-        } else if self.awaits_peer()
-            && let Some(error) = self.liveness.expired(now)
-        {
-            self.refuse(now, &error);
+        } else if self.awaits_peer() {
+            if let Some(error) = self.liveness.expired(now) {
+                self.refuse(now, &error);
+            }
         }
     }
 
     fn expire_closing(&mut self, now: Instant) {
-        if self.write_dead && self.state.understands() && !self.is_reading() {
-            // The application has not taken what came before.
+        if self.write_dead && self.state.understands() && (!self.is_reading() || self.is_throttled()) {
+            // The application has not taken what came before, or may not yet.
             self.closing.begin_drain(now);
         } else {
             self.end(Ending::new(EndedBy::Local, Code::Disconnected, ""), false);

@@ -4,6 +4,7 @@ mod commands;
 mod ending;
 mod reading;
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
@@ -20,6 +21,7 @@ use crate::ended::EndedBy;
 use crate::error::{Code, Error};
 use crate::liveness::Liveness;
 use crate::protocol::{Close, Cut, Interest, Outcome, Protocol, Refused, Ticket};
+use crate::rate::Throttle;
 use crate::role::Role;
 use crate::seed::Seed;
 use crate::stats::Stats;
@@ -62,6 +64,8 @@ pub struct Connection<C: Codec> {
     inbox: EventQueue<Event<C>>,
     outbox: Outbox<C>,
     liveness: Liveness,
+    /// What the peer may send, if that is limited.
+    throttle: Option<Box<Throttle>>,
     closing: Closing,
     stats: Stats,
     read_size: ReadSize,
@@ -79,7 +83,8 @@ pub struct Connection<C: Codec> {
     finished_first: bool,
     /// Writing failed: nothing leaves any more.
     write_dead: bool,
-    /// Something waits for the application to make room: nothing more is read before that is understood.
+    /// Something waits for the application to make room, or for the next messages to be let pass: nothing more is
+    /// read before that is understood.
     held_back: bool,
     /// Bytes received and not understood yet, and how many what has begun misses.
     waiting: usize,
@@ -111,6 +116,7 @@ impl<C: Codec> Connection<C> {
                 config.progress_timeout(),
                 config.progress_bytes(),
             ),
+            throttle: Throttle::new(config.message_rate(), config.byte_rate(), now),
             closing: Closing::new(config.flush_timeout(), config.drain_timeout(), config.drain_bytes()),
             stats: Stats::new(now),
             read_size: ReadSize::new(),
@@ -167,6 +173,12 @@ impl<C: Codec> Connection<C> {
         self.inbox.queued()
     }
 
+    /// Whether reading pauses because a rate is used up.
+    #[must_use]
+    pub fn is_throttled(&self) -> bool {
+        self.throttle().is_some_and(|throttle| !throttle.lets_read())
+    }
+
     /// Whether nothing more can be sent: it is finished, closing, or has ended.
     #[must_use]
     pub fn is_closing(&self) -> bool {
@@ -179,7 +191,7 @@ impl<C: Codec> Protocol for Connection<C> {
     type Event = Event<C>;
 
     fn handle_input(&mut self, now: Instant, rx: &mut BytesMut, fresh: usize) {
-        if fresh == 0 && self.held_back && !self.has_room() {
+        if fresh == 0 && !self.is_worth_parsing(now) {
             return;
         }
         if self.eof.is_some() {
@@ -190,6 +202,9 @@ impl<C: Codec> Protocol for Connection<C> {
             self.stats.bytes_received = self.stats.bytes_received.saturating_add(fresh as u64);
             self.liveness.handle_received(now, fresh);
             self.read_size.adapt(fresh);
+            if let Some(throttle) = self.throttle_mut() {
+                throttle.handle_received(now, fresh);
+            }
         }
         self.parse(now, rx);
         self.settle(now);
@@ -307,18 +322,22 @@ impl<C: Codec> Protocol for Connection<C> {
     fn poll(&mut self, now: Instant) -> Interest {
         self.encode(now);
         self.settle(now);
-        let read = self.read_wanted();
+        let read = self.read_wanted(now);
+        let mut deadline = earliest([
+            if self.awaits_peer() { self.liveness.deadline() } else { None },
+            self.stall_deadline,
+            self.closing.deadline(),
+        ]);
+        if let Some(throttle) = self.throttle() {
+            deadline = earliest([deadline, throttle.deadline()]);
+        }
         Interest {
             read: self.read_size.ask(read),
             write: self.state != State::Ended && !self.write_dead && self.outbox.transmit().pending() > 0,
             commands: !self.is_closing() && !self.is_full() && !self.outbox.is_open(),
             closed: self.is_closing(),
             events: self.inbox.has_events(),
-            deadline: earliest([
-                if self.awaits_peer() { self.liveness.deadline() } else { None },
-                self.stall_deadline,
-                self.closing.deadline(),
-            ]),
+            deadline,
             close: match self.state {
                 State::Ended => Close::Now,
                 State::Finished | State::Draining => Close::AfterFlush,

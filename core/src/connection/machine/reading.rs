@@ -7,6 +7,7 @@ use crate::closing::Ending;
 use crate::connection::event::Event;
 use crate::ended::EndedBy;
 use crate::error::Code;
+use crate::rate::Throttle;
 use crate::time::Instant;
 use crate::wire::codec::Codec;
 
@@ -26,9 +27,60 @@ impl<C: Codec> Connection<C> {
         !self.codec.wants_input() && can_answer
     }
 
-    /// Whether the peer is being listened to.
+    /// Whether the peer is being listened to, as far as the application goes.
     pub(super) fn is_reading(&self) -> bool {
         !self.state.understands() || (self.has_room() && !self.held_back)
+    }
+
+    /// The rates, if there are any and they count: not on the way to the end, which is bounded in time.
+    #[inline]
+    pub(super) fn throttle(&self) -> Option<&Throttle> {
+        match &self.throttle {
+            Some(throttle) if !self.state.is_closing() => Some(throttle),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(super) fn throttle_mut(&mut self) -> Option<&mut Throttle> {
+        match &mut self.throttle {
+            Some(throttle) if !self.state.is_closing() => Some(throttle),
+            _ => None,
+        }
+    }
+
+    /// Whether reading pauses for a rate; a pause that is over ends.
+    #[cold]
+    pub(super) fn is_paused(&mut self, now: Instant) -> bool {
+        if !self.is_throttled() {
+            return false;
+        }
+        if let Some(throttle) = self.throttle_mut() {
+            throttle.handle_time(now);
+        }
+        let paused = self.is_throttled();
+        if !paused && self.write_dead {
+            // What the peer said before it went is heard, but no faster.
+            self.closing.begin_drain(now);
+        }
+        paused
+    }
+
+    /// Whether another item may be understood.
+    #[inline]
+    fn can_parse(&self) -> bool {
+        self.has_room() && (self.throttle.is_none() || self.lets_parse())
+    }
+
+    #[cold]
+    fn lets_parse(&self) -> bool {
+        self.throttle().is_none_or(Throttle::lets_parse)
+    }
+
+    /// Whether anything may be understood now that could not be before, though nothing new came.
+    pub(super) fn is_worth_parsing(&mut self, now: Instant) -> bool {
+        let paused = self.throttle.is_some() && self.is_paused(now);
+        if self.held_back { self.can_parse() } else { !paused }
     }
 
     /// Whether the peer's silence tells anything: after its stream has ended it does not.
@@ -37,11 +89,11 @@ impl<C: Codec> Connection<C> {
     }
 
     pub(super) fn parse(&mut self, now: Instant, rx: &mut BytesMut) {
-        while self.state.understands() && self.has_room() {
+        while self.state.understands() && self.can_parse() {
             let before = rx.len();
             match self.codec.decode(rx) {
                 Ok(None) => break,
-                Ok(Some(item)) => self.receive(item),
+                Ok(Some(item)) => self.receive(now, item),
                 Err(error) => self.refuse(now, &error),
             }
             if before.saturating_sub(rx.len()) > LARGE {
@@ -55,7 +107,7 @@ impl<C: Codec> Connection<C> {
             (self.missing, self.waiting, self.held_back) = (0, 0, false);
             return;
         }
-        let parsed = self.has_room();
+        let parsed = self.can_parse();
         // Without room something may wait that needs no more bytes, too: the end of a body.
         let nothing_waits = rx.is_empty() && self.inbox.has_room();
         self.held_back = !parsed && !nothing_waits;
@@ -67,11 +119,14 @@ impl<C: Codec> Connection<C> {
         self.waiting = rx.len();
     }
 
-    fn receive(&mut self, item: C::Item) {
+    fn receive(&mut self, now: Instant, item: C::Item) {
         self.stats.frames_received = self.stats.frames_received.saturating_add(1);
         if C::completes(&item) {
             self.liveness.handle_frame();
             self.stats.messages_received = self.stats.messages_received.saturating_add(1);
+            if let Some(throttle) = self.throttle_mut() {
+                throttle.handle_message(now);
+            }
         }
         self.inbox.push(Event::Received(item));
     }
@@ -87,7 +142,7 @@ impl<C: Codec> Connection<C> {
         match self.codec.finish(rx) {
             Ok(last) => {
                 if let Some(item) = last {
-                    self.receive(item);
+                    self.receive(now, item);
                 }
                 self.peer_finished = true;
                 if matches!(self.state, State::Open | State::Finishing) && !self.write_dead {
@@ -100,11 +155,14 @@ impl<C: Codec> Connection<C> {
     }
 
     /// How much to read next.
-    pub(super) fn read_wanted(&self) -> usize {
+    pub(super) fn read_wanted(&self, now: Instant) -> usize {
         if self.eof.is_some() || self.state == State::Ended || !self.is_reading() {
             return 0;
         }
         let size = self.read_size.within(self.waiting, self.missing);
+        if let Some(throttle) = self.throttle() {
+            return throttle.limit(now, size);
+        }
         if self.state == State::Draining { size.min(self.closing.drain_left()) } else { size }
     }
 }

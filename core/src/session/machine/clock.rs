@@ -13,9 +13,10 @@ use crate::wire::envelope::Protection;
 impl<P: Protection> Session<P> {
     /// Notes whether we read, and what stands still while we do not.
     pub(super) fn settle(&mut self, now: Instant) {
-        let reading = self.has_room();
+        let paused = self.connection.throttle.is_some() && self.is_paused(now);
+        let reading = self.has_room() && !paused;
         self.connection.liveness.set_reading(now, reading);
-        let stuck = !reading && !self.connection.write_dead && self.connection.link.pending() > 0;
+        let stuck = !reading && !paused && !self.connection.write_dead && self.connection.link.pending() > 0;
         match (stuck, self.connection.stall_deadline) {
             (true, None) => self.connection.stall_deadline = Some(now + self.config.stall_timeout()),
             (false, Some(_)) => self.connection.stall_deadline = None,
@@ -37,18 +38,18 @@ impl<P: Protection> Session<P> {
             let detail =
                 format!("output waited for {:?} without a byte leaving", self.config.stall_timeout());
             self.fail(now, &Error::new(Code::TooSlow, detail));
-        } else if self.awaits_peer()
-            && let Some(error) = self.connection.liveness.expired(now)
-        {
-            self.fail(now, &error);
+        } else if self.awaits_peer() {
+            if let Some(error) = self.connection.liveness.expired(now) {
+                self.fail(now, &error);
+            }
         }
         self.connection.heartbeat.handle_timeout(now);
     }
 
     pub(super) fn expire_closing(&mut self, now: Instant) {
         let state = self.connection.state;
-        if self.connection.write_dead && state.understands() && !self.has_room() {
-            // The application has not taken what came before: the peer's reason may be behind it.
+        if self.connection.write_dead && state.understands() && (!self.has_room() || self.is_throttled()) {
+            // The application has not taken what came before, or may not yet: the peer's reason may be behind it.
             self.connection.closing.begin_drain(now);
         } else if state == State::AwaitAck {
             let reason = self.connection.close_reason.take().unwrap_or_default();

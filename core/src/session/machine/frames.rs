@@ -26,9 +26,12 @@ impl<P: Protection> Session<P> {
         let state = self.connection.state;
         let frame_type = kind.frame_type();
         self.check_place(frame_type)?;
-        if frame_type != FrameType::SessionInit
-            && let Err(error) = self.check_session(&kind, session_id.as_ref())
-        {
+        // Who says what the session's id is can't be wrong about it.
+        let checked = match frame_type {
+            FrameType::SessionInit => Ok(()),
+            _ => self.check_session(&kind, session_id.as_ref()),
+        };
+        if let Err(error) = checked {
             if frame_type == FrameType::Error {
                 // Refused too, but an error is never answered.
                 let ending = Ending::new(EndedBy::Local, error.code(), error.detail());
@@ -53,11 +56,11 @@ impl<P: Protection> Session<P> {
             }
             Kind::Message { app } => {
                 self.check_size(&content)?;
-                self.deliver(Event::Message(Message { content_type, content, app }));
+                self.deliver(now, Event::Message(Message { content_type, content, app }));
             }
             Kind::Chunk(chunk) => {
                 let piece = self.conversation.reassembly.handle_chunk(chunk, content_type, content)?;
-                self.deliver_piece(piece)?;
+                self.deliver_piece(now, piece)?;
             }
             Kind::Error { code } => {
                 let (code, detail) = goodbye::peer_error(code.as_deref(), &content);
@@ -77,14 +80,14 @@ impl<P: Protection> Session<P> {
     }
 
     /// A message with the same header as the last one, which was in order.
-    pub(super) fn handle_message_again(&mut self, content: Bytes) -> Result<(), Error> {
+    pub(super) fn handle_message_again(&mut self, now: Instant, content: Bytes) -> Result<(), Error> {
         self.check_place(FrameType::Message)?;
         self.check_size(&content)?;
         if let Some(Header { kind: Kind::Message { app }, content_type, .. }) =
             self.connection.link.last_message()
         {
             let (content_type, app) = (content_type.clone(), app.clone());
-            self.deliver(Event::Message(Message { content_type, content, app }));
+            self.deliver(now, Event::Message(Message { content_type, content, app }));
         }
         Ok(())
     }
@@ -148,23 +151,33 @@ impl<P: Protection> Session<P> {
         }
     }
 
-    pub(super) fn deliver_piece(&mut self, piece: Piece) -> Result<(), Error> {
+    pub(super) fn deliver_piece(&mut self, now: Instant, piece: Piece) -> Result<(), Error> {
         if self.config.receive() == Receive::Pieces {
-            self.deliver(Event::Piece(piece));
+            self.deliver(now, Event::Piece(piece));
             return Ok(());
         }
         match self.conversation.gatherer.add(piece)? {
             Gathered::More => {}
-            Gathered::Message(message) => self.deliver(Event::Message(message)),
+            Gathered::Message(message) => self.deliver(now, Event::Message(message)),
             Gathered::Abandoned { content_type, received } => {
-                self.conversation.inbox.push(Event::Abandoned { content_type, received });
+                self.deliver(now, Event::Abandoned { content_type, received });
             }
         }
         Ok(())
     }
 
+    #[cold]
+    fn count_message(&mut self, now: Instant) {
+        if let Some(throttle) = self.throttle_mut() {
+            throttle.handle_message(now);
+        }
+    }
+
     #[inline]
-    pub(super) fn deliver(&mut self, event: Event) {
+    pub(super) fn deliver(&mut self, now: Instant, event: Event) {
+        if self.connection.throttle.is_some() && event.ends_message() {
+            self.count_message(now);
+        }
         let stats = &mut self.conversation.stats;
         stats.messages_received =
             stats.messages_received.saturating_add(u64::from(event.completes_message()));

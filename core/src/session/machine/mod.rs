@@ -7,6 +7,7 @@ mod frames;
 mod output;
 mod reading;
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -23,6 +24,7 @@ use crate::key::Keys;
 use crate::liveness::Liveness;
 use crate::message::Message;
 use crate::protocol::{Close, Cut, Interest, Outcome, Protocol, Refused, Ticket, Why};
+use crate::rate::Throttle;
 use crate::seed::Seed;
 use crate::session::command::{Begin, Command};
 use crate::session::event::Event;
@@ -109,6 +111,8 @@ struct Connection<P: Protection> {
     link: Link<P>,
     heartbeat: Heartbeat,
     liveness: Liveness,
+    /// What the peer may send, if that is limited.
+    throttle: Option<Box<Throttle>>,
     closing: Closing,
     handshake_deadline: Option<Instant>,
     /// When output that waits must have moved, while we do not read.
@@ -127,7 +131,8 @@ struct Connection<P: Protection> {
     missing: usize,
     /// Bytes received and not understood yet.
     waiting: usize,
-    /// The application left no room for what is received: nothing more is read before that is understood.
+    /// The application left no room for what is received, or the messages of this time are used up: nothing more
+    /// is read before that is understood.
     held_back: bool,
     read_size: ReadSize,
     /// Position of the transport when the flush deadline was last moved.
@@ -190,6 +195,7 @@ impl<P: Protection> Session<P> {
                 Some(config.progress_timeout()),
                 config.progress_bytes(),
             ),
+            throttle: Throttle::new(config.message_rate(), config.byte_rate(), now),
             closing: Closing::new(config.flush_timeout(), config.drain_timeout(), config.drain_bytes()),
             handshake_deadline: Some(now + config.handshake_timeout()),
             stall_deadline: None,
@@ -284,6 +290,12 @@ impl<P: Protection> Session<P> {
         self.check_begin(begin).map(drop)
     }
 
+    /// Whether reading pauses because a rate is used up.
+    #[must_use]
+    pub fn is_throttled(&self) -> bool {
+        self.throttle().is_some_and(|throttle| !throttle.lets_read())
+    }
+
     /// Whether messages can be sent: the handshake is done, and nobody closes.
     #[must_use]
     pub fn is_established(&self) -> bool {
@@ -302,7 +314,7 @@ impl<P: Protection> Protocol for Session<P> {
     type Event = Event;
 
     fn handle_input(&mut self, now: Instant, rx: &mut BytesMut, fresh: usize) {
-        if fresh == 0 && self.connection.held_back && !self.conversation.inbox.has_room() {
+        if fresh == 0 && !self.is_worth_parsing(now) {
             return;
         }
         if fresh > 0 {
@@ -310,7 +322,11 @@ impl<P: Protection> Protocol for Session<P> {
             stats.last_heard = now;
             stats.bytes_received = stats.bytes_received.saturating_add(fresh as u64);
             self.connection.liveness.handle_received(now, fresh);
-            self.connection.heartbeat.handle_received(now);
+            if self.connection.throttle.is_none() {
+                self.connection.heartbeat.handle_received(now);
+            } else if let Some(throttle) = self.throttle_mut() {
+                throttle.handle_received(now, fresh);
+            }
             self.connection.read_size.adapt(fresh);
         }
         self.parse(now, rx);
@@ -442,25 +458,29 @@ impl<P: Protection> Protocol for Session<P> {
         self.settle(now);
         self.encode(now);
         self.advance_ending(now);
-        let read = self.read_wanted();
+        let read = self.read_wanted(now);
         let read = self.connection.read_size.ask(read);
         let connection = &self.connection;
         let ended = connection.state == State::Ended;
         let terms = self.terms();
         let liveness = if self.awaits_peer() { connection.liveness.deadline() } else { None };
+        let mut deadline = earliest([
+            connection.handshake_deadline,
+            liveness,
+            connection.heartbeat.deadline(),
+            connection.stall_deadline,
+            connection.closing.deadline(),
+        ]);
+        if let Some(throttle) = self.throttle() {
+            deadline = earliest([deadline, throttle.deadline()]);
+        }
         Interest {
             read,
             write: !ended && !connection.write_dead && connection.link.pending() > 0,
             events: self.conversation.inbox.has_events(),
             closed: matches!(terms, Err(Why::Closed)),
             commands: terms.is_ok() && !self.is_full_beside_excess(),
-            deadline: earliest([
-                connection.handshake_deadline,
-                liveness,
-                connection.heartbeat.deadline(),
-                connection.stall_deadline,
-                connection.closing.deadline(),
-            ]),
+            deadline,
             close: match connection.state {
                 State::Ended => Close::Now,
                 State::Draining => Close::AfterFlush,
