@@ -96,7 +96,7 @@ async fn serve(options: Options) -> Address {
     let address = server.local_addresses()[0].clone();
     // Until the last message: there is none, so until the client says goodbye.
     let handler = |mut session: Session| async move { while session.recv_message().await.is_ok() {} };
-    tokio::spawn(server.serve(handler, std::future::pending()));
+    tokio::spawn(server.serve(handler, std::future::pending::<()>()));
     address
 }
 

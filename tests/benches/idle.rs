@@ -116,7 +116,7 @@ async fn serve(sessions: usize) {
         });
         drop(stop);
     });
-    server.serve(echo, async { drop(stopped.await) }).await;
+    server.serve(echo, stopped).await;
 }
 
 async fn echo(mut session: Session) {

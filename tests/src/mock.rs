@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
+use bytes::{BufMut, BytesMut};
+use heartwire_std::driver::Transport;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How one end of a pair behaves.
@@ -259,23 +261,90 @@ impl Mock {
         self.written += n as u64;
         Poll::Ready(Ok(n))
     }
-}
 
-impl AsyncRead for Mock {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mock = self.get_mut();
-        lock(&mock.calls).reads += 1;
-        let Some(left) = Self::before_failure(mock.read, mock.script.fail_read_at) else {
+    fn read(&mut self, buf: &mut impl BufMut, max: usize, cx: &Context<'_>) -> Poll<io::Result<usize>> {
+        lock(&self.calls).reads += 1;
+        let Some(left) = Self::before_failure(self.read, self.script.fail_read_at) else {
             return Poll::Ready(Err(io::Error::new(
                 io::ErrorKind::ConnectionReset,
                 "reading failed, as planned",
             )));
         };
-        let Some(allowed) = mock.allowed(READ, cx) else { return Poll::Pending };
-        let max = buf.remaining().min(allowed).min(left);
-        let n = std::task::ready!(mock.incoming.read(buf, max, cx))?;
-        mock.read += n as u64;
+        let Some(allowed) = self.allowed(READ, cx) else { return Poll::Pending };
+        let n = ready!(self.incoming.read(buf, max.min(allowed).min(left), cx))?;
+        self.read += n as u64;
+        Poll::Ready(Ok(n))
+    }
+
+    fn flush(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        lock(&self.calls).flushes += 1;
+        self.pass_on(cx)
+    }
+
+    fn close(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.pass_on(cx))?;
+        if self.allowed(CLOSE, cx).is_none() {
+            return Poll::Pending;
+        }
+        self.outgoing.end();
         Poll::Ready(Ok(()))
+    }
+}
+
+/// As the driver itself knows transports.
+impl Transport for Mock {
+    fn poll_read(&mut self, cx: &mut Context<'_>, rx: &mut BytesMut, max: usize) -> Poll<io::Result<usize>> {
+        self.read(rx, max, cx)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.write(slices, cx)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.flush(cx)
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.close(cx)
+    }
+}
+
+/// As runtimes know them that have the traits of futures-io.
+impl futures_io::AsyncRead for Mock {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let max = buf.len();
+        self.get_mut().read(&mut buf, max, cx)
+    }
+}
+
+impl futures_io::AsyncWrite for Mock {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.get_mut().write(&[IoSlice::new(buf)], cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().write(slices, cx)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().close(cx)
+    }
+}
+
+/// As tokio knows them.
+impl AsyncRead for Mock {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let max = buf.remaining();
+        self.get_mut().read(buf, max, cx).map_ok(drop)
     }
 }
 
@@ -297,19 +366,11 @@ impl AsyncWrite for Mock {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mock = self.get_mut();
-        lock(&mock.calls).flushes += 1;
-        mock.pass_on(cx)
+        self.get_mut().flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mock = self.get_mut();
-        std::task::ready!(mock.pass_on(cx))?;
-        if mock.allowed(CLOSE, cx).is_none() {
-            return Poll::Pending;
-        }
-        mock.outgoing.end();
-        Poll::Ready(Ok(()))
+        self.get_mut().close(cx)
     }
 }
 
@@ -339,7 +400,7 @@ impl Pipe {
         Poll::Ready(Ok(n))
     }
 
-    fn read(&self, buf: &mut ReadBuf<'_>, max: usize, cx: &Context<'_>) -> Poll<io::Result<usize>> {
+    fn read(&self, buf: &mut impl BufMut, max: usize, cx: &Context<'_>) -> Poll<io::Result<usize>> {
         let mut state = lock(&self.state);
         if state.reset {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));

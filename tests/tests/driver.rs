@@ -25,6 +25,8 @@ enum Read {
     Wait,
     End,
     Error,
+    /// It appends nothing, and says that it was so many bytes.
+    Lie(usize),
 }
 
 #[derive(Default)]
@@ -34,6 +36,9 @@ struct Script {
     written: Vec<u8>,
     /// What a write fails with from here on.
     write_error: Option<io::ErrorKind>,
+    /// A write says that it took one more byte than there was.
+    takes_too_much: bool,
+    panics_closing: bool,
     /// Done within every call.
     meanwhile: Option<Box<dyn FnMut() + Send>>,
 }
@@ -78,6 +83,7 @@ impl Transport for Scripted {
             }
             Some(Read::End) => Poll::Ready(Ok(0)),
             Some(Read::Error) => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            Some(Read::Lie(n)) => Poll::Ready(Ok(n)),
             Some(Read::Wait) | None => Poll::Pending,
         })
     }
@@ -90,7 +96,7 @@ impl Transport for Scripted {
             }
             let before = script.written.len();
             slices.iter().for_each(|slice| script.written.extend_from_slice(slice));
-            Poll::Ready(Ok(script.written.len() - before))
+            Poll::Ready(Ok(script.written.len() - before + usize::from(script.takes_too_much)))
         })
     }
 
@@ -101,6 +107,7 @@ impl Transport for Scripted {
 
     fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.call();
+        assert!(!self.script(|script| script.panics_closing), "it was to panic");
         Poll::Ready(Ok(()))
     }
 }
@@ -327,4 +334,60 @@ fn an_alarm_that_goes_off_early_is_armed_again() {
     alarm.0.lock().unwrap().goes_off = true;
     assert!(poll().is_pending());
     assert_eq!(alarm.0.lock().unwrap().armed, Some(armed));
+}
+
+/// A closing transport may ask how its session does, as one that logs would: nobody holds the machine then.
+#[test]
+fn a_transport_may_ask_the_session_when_it_is_closed() {
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || {
+        let mut rig = Rig::new();
+        let commands = rig.commands.clone();
+        let asked = Box::new(move || assert!(commands.ask(|session| session.stats().bytes_sent > 0)));
+        rig.transport.script(|script| script.meanwhile = Some(asked));
+        rig.transport.then([Read::Bytes(rig.peer.disconnect("enough")), Read::End]);
+        assert!(rig.poll().is_ready());
+        let _ = done.send(rig.rest().1.expect("it ended").is_orderly());
+    });
+    assert_eq!(is_done.recv_timeout(Duration::from_secs(30)), Ok(true));
+}
+
+#[test]
+fn a_transport_that_panics_when_it_is_closed_closes_the_connection() {
+    let Rig { commands, mut driver, transport, peer, .. } = Rig::new();
+    transport.then([Read::Bytes(peer.disconnect("enough")), Read::End]);
+    transport.script(|script| script.panics_closing = true);
+    thread::spawn(move || Pin::new(&mut driver).poll(&mut Context::from_waker(Waker::noop())).is_ready())
+        .join()
+        .expect_err("it panics");
+    let mut closed = std::pin::pin!(commands.closed());
+    let Poll::Ready(ended) = closed.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("who waits for the end waits for ever")
+    };
+    assert!(ended.is_some_and(|ended| ended.in_order));
+}
+
+#[test]
+fn a_transport_that_says_it_took_more_than_there_was_fails() {
+    let mut rig = Rig::new();
+    rig.send("it left, who knows");
+    rig.transport.script(|script| script.takes_too_much = true);
+    // After a failed write it is heard what the peer has to say.
+    rig.transport.then([Read::Wait, Read::End]);
+    assert!(rig.poll().is_pending());
+    assert!(rig.poll().is_ready());
+    let ended = rig.rest().1.expect("it ended");
+    assert_eq!((ended.by, ended.code), (EndedBy::Transport, Code::TransportFailed), "{ended}");
+}
+
+#[test]
+fn a_transport_that_says_it_read_more_than_it_was_asked_for_fails() {
+    for more in [1, usize::MAX / 2, usize::MAX] {
+        let mut rig = Rig::new();
+        rig.transport.then([rig.message("one"), Read::Lie(more)]);
+        assert!(rig.poll().is_ready());
+        let (texts, ended) = rig.rest();
+        let ended = ended.expect("it ended");
+        assert_eq!((texts, ended.code), (vec!["one".into()], Code::TransportFailed), "{ended}");
+    }
 }

@@ -480,6 +480,8 @@ mod typed {
         terminal.write(b"123456\r");
         terminal
             .wait_for("[not sent: a line is longer than 5 bytes, the most that --limit allows; split it]");
+        // until it is back, the terminal would take the quoting for itself
+        terminal.wait_for("> ");
         // a newline, quoted
         terminal.write(b"a\x16\nb\r");
         terminal.wait_for("[not sent: line 2 is not one line: a newline at byte 1; send it as several]");

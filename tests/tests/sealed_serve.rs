@@ -153,7 +153,9 @@ fn claims_take_no_memory() {
 #[test]
 fn a_peer_that_never_reads_takes_bounded_memory_and_is_closed() {
     let (mut server, address) = Programs::new().serve(["--timeout", "1s"]);
-    let (mut stream, request) = (connect(&address), packet(&KEY, &nonce(0), &bytes(LONGEST)));
+    // first what takes long: the server waits a second
+    let request = packet(&KEY, &nonce(0), &bytes(LONGEST));
+    let mut stream = connect(&address);
     stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     let mut taken = 0;
     // until the server reads no more

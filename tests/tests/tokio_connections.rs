@@ -1,83 +1,8 @@
-//! The suite of the protocols without a session that every adapter passes, on tokio.
+//! What is tokio's own of the protocols without a session; the rest is in the suite.
 
-use std::future::Future;
-use std::io;
-
-use heartwire_core::server::Report;
-use heartwire_core::wire::codec::Codec;
 use heartwire_std::address::Address;
-use heartwire_std::session::ConnectError;
-use heartwire_tests::mock::Mock;
-use heartwire_tests::runtime;
 use heartwire_tokio::connection::Connection;
-use heartwire_tokio::{ConnectionOptions, Server, accept_io, connect, connect_io};
-
-struct Tokio;
-
-impl heartwire_tests::connection_suite::Adapter for Tokio {
-    type Server<C: Codec> = Server<ConnectionOptions<C>>;
-
-    fn run<T>(case: impl Future<Output = T>) -> T {
-        runtime::run(case)
-    }
-
-    fn run_paused<T>(case: impl Future<Output = T>) -> T {
-        runtime::run_paused(case)
-    }
-
-    fn spawn<T: Send + 'static>(
-        task: impl Future<Output = T> + Send + 'static,
-    ) -> impl Future<Output = T> + Send {
-        runtime::spawn(task)
-    }
-
-    async fn client<C: Codec>(
-        io: Mock,
-        options: &ConnectionOptions<C>,
-    ) -> Result<Connection<C>, ConnectError> {
-        connect_io(io, options).await
-    }
-
-    async fn server<C: Codec>(
-        io: Mock,
-        options: &ConnectionOptions<C>,
-    ) -> Result<Connection<C>, ConnectError> {
-        accept_io(io, options).await
-    }
-
-    async fn connect<C: Codec>(
-        address: &Address,
-        options: &ConnectionOptions<C>,
-    ) -> Result<Connection<C>, ConnectError> {
-        connect(address, options).await
-    }
-
-    async fn bind<C: Codec>(
-        addresses: &[Address],
-        options: ConnectionOptions<C>,
-    ) -> io::Result<Self::Server<C>> {
-        Server::bind(addresses, options).await
-    }
-
-    fn addresses<C: Codec>(server: &Self::Server<C>) -> Vec<Address> {
-        server.local_addresses().to_vec()
-    }
-
-    async fn serve<C, H, F>(
-        server: Self::Server<C>,
-        handler: H,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> Report
-    where
-        C: Codec,
-        H: Fn(Connection<C>) -> F + Send + Sync + 'static,
-        F: Future<Output = ()> + Send + 'static,
-    {
-        server.serve(handler, stop).await
-    }
-}
-
-heartwire_tests::connection_suite!(Tokio);
+use heartwire_tokio::{ConnectionOptions, Server};
 
 /// Without a handshake there are none in progress, however many come at once: only the limit of connections counts.
 #[tokio::test]
@@ -114,6 +39,6 @@ async fn a_burst_of_newcomers_is_served_up_to_the_limit_of_connections() {
         let _ = stop.send(());
         served
     };
-    let (_, served) = tokio::join!(server.serve(handler, async { drop(stopped.await) }), count);
+    let (_, served) = tokio::join!(server.serve(handler, stopped), count);
     assert_eq!(served, LIMIT);
 }

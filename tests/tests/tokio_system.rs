@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use heartwire_tests::mock::{Script, pair};
 use heartwire_tests::peer::KEY;
 use heartwire_tests::program::{Running, binary};
 use heartwire_tests::suite::{Raw, content, keys};
-use heartwire_tokio::{Options, Server, accept_io, connect, connect_io};
+use heartwire_tokio::{Io, Options, Server, accept_io, connect, connect_io, connect_tls};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Barrier, mpsc, oneshot};
@@ -96,7 +97,7 @@ fn reset() {
             }
         };
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(server.serve(handler, async { drop(stopped.await) }));
+        let serving = tokio::spawn(server.serve(handler, stopped));
 
         let mut other = connect(&address, &options).await.unwrap();
         let stream = TcpStream::connect(host_and_port(&address.to_string())).await.unwrap();
@@ -300,5 +301,40 @@ fn much_to_write_is_no_reason_to_wait() {
         });
         let sent = tokio::time::timeout(Duration::from_secs(60), other).await.expect("it hangs").unwrap();
         assert!(sent < MUCH / 2, "{sent} bytes had left");
+    });
+}
+
+/// What makes TLS is the application's: where it panics, that is the end of its connection and not of the server.
+#[test]
+fn a_function_that_makes_tls_and_panics_ends_its_connection_alone() {
+    run(async {
+        let calls = AtomicUsize::new(0);
+        let secure = move |io: Io<TcpStream>| {
+            let call = calls.fetch_add(1, Ordering::Relaxed);
+            assert!(call != 0, "it was to panic at once");
+            async move {
+                assert!(call != 1, "it was to panic later");
+                Ok(io)
+            }
+        };
+        let options = Options::new(keys());
+        let addresses = ["tls://127.0.0.1:0".parse().unwrap()];
+        let server = Server::bind_tls(&addresses, options.clone(), secure).await.unwrap();
+        let address = server.local_addresses()[0].clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let handler = |session: Session| async move {
+            session.send(Message::text("welcome")).await.unwrap();
+            session.closed().await;
+        };
+        let serving = tokio::spawn(server.serve(handler, async { drop(stopped.await) }));
+        let connect = || connect_tls(&address, &options, |io: Io<TcpStream>| async { Ok(io) });
+        for _ in 0..2 {
+            connect().await.unwrap_err();
+        }
+        let mut session = connect().await.unwrap();
+        assert_eq!(session.recv_message().await.unwrap().content, "welcome");
+        drop(stop);
+        assert!(session.recv_message().await.unwrap_err().is_orderly());
+        assert_eq!(serving.await.unwrap().told, 1);
     });
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use heartwire_core::escape::escape;
 
-/// An address, as people write it: `tcp://HOST:PORT` (or just `HOST:PORT`) or `unix://PATH`.
+/// An address, as people write it: `tcp://HOST:PORT` (or just `HOST:PORT`), `tls://HOST:PORT` or `unix://PATH`.
 ///
 /// ```
 /// use heartwire_std::address::Address;
@@ -28,8 +28,26 @@ pub enum Address {
         /// The port; for a listener, 0 lets the operating system choose one.
         port: u16,
     },
+    /// TLS over TCP. Who connects or listens brings TLS; adapters have none of their own.
+    Tls {
+        /// A name or an IP address; an IPv6 address without brackets. The server's certificate must be for it.
+        host: String,
+        /// The port; for a listener, 0 lets the operating system choose one.
+        port: u16,
+    },
     /// A Unix socket.
     Unix(PathBuf),
+}
+
+impl Address {
+    /// The same place, over TLS. What is not TCP stays what it is.
+    #[must_use]
+    pub fn into_tls(self) -> Self {
+        match self {
+            Self::Tcp { host, port } => Self::Tls { host, port },
+            other => other,
+        }
+    }
 }
 
 impl FromStr for Address {
@@ -41,26 +59,26 @@ impl FromStr for Address {
             return match text {
                 "" => fail(Why::Empty),
                 _ if text.starts_with(['/', '.', '~']) => fail(Why::BarePath),
-                _ => parse_tcp(text).or_else(fail),
+                _ => host_and_port(text).map_or_else(fail, |(host, port)| Ok(Self::Tcp { host, port })),
             };
         };
         if scheme.eq_ignore_ascii_case("tcp") {
-            parse_tcp(rest).or_else(fail)
+            host_and_port(rest).map_or_else(fail, |(host, port)| Ok(Self::Tcp { host, port }))
+        } else if scheme.eq_ignore_ascii_case("tls") {
+            host_and_port(rest).map_or_else(fail, |(host, port)| Ok(Self::Tls { host, port }))
         } else if scheme.eq_ignore_ascii_case("unix") {
             match rest {
                 "" => fail(Why::NoPath),
                 _ if rest.contains('\0') => fail(Why::NulInPath),
                 _ => Ok(Self::Unix(rest.into())),
             }
-        } else if scheme.eq_ignore_ascii_case("tls") {
-            fail(Why::TlsNotYet)
         } else {
             fail(Why::UnknownScheme)
         }
     }
 }
 
-fn parse_tcp(text: &str) -> Result<Address, Why> {
+fn host_and_port(text: &str) -> Result<(String, u16), Why> {
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or(Why::UnclosedBracket)?;
         let ip = host.split_once('%').map_or(host, |(ip, zone)| if zone.is_empty() { "" } else { ip });
@@ -88,7 +106,7 @@ fn parse_tcp(text: &str) -> Result<Address, Why> {
     if !port.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Why::BadPort);
     }
-    Ok(Address::Tcp { host: host.into(), port: port.parse().map_err(|_| Why::BadPort)? })
+    Ok((host.into(), port.parse().map_err(|_| Why::BadPort)?))
 }
 
 /// Characters that no host has, and that stand in an address only by mistake.
@@ -98,10 +116,15 @@ fn is_not_in_names(char: char) -> bool {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
-            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+        let (scheme, host, port) = match self {
+            Self::Tcp { host, port } => ("tcp", host, port),
+            Self::Tls { host, port } => ("tls", host, port),
+            Self::Unix(path) => return write!(f, "unix://{}", path.display()),
+        };
+        if host.contains(':') {
+            write!(f, "{scheme}://[{host}]:{port}")
+        } else {
+            write!(f, "{scheme}://{host}:{port}")
         }
     }
 }
@@ -139,7 +162,6 @@ pub struct AddressError {
 enum Why {
     Empty,
     BarePath,
-    TlsNotYet,
     UnknownScheme,
     NoPath,
     NulInPath,
@@ -152,29 +174,39 @@ enum Why {
     NotIpv6,
 }
 
+/// How addresses are written.
+const FORMS: &str = "tcp://HOST:PORT, tls://HOST:PORT or unix://PATH";
+
 impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.why != Why::Empty {
             write!(f, "`{}`: ", escape(&self.met).limit(200))?;
         }
         let path = escape(&self.met).limit(200);
+        let is_tls = self.met.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("tls://"));
+        let scheme = if is_tls { "tls" } else { "tcp" };
         match self.why {
-            Why::Empty => f.write_str("the address is empty; write tcp://HOST:PORT or unix://PATH"),
+            Why::Empty => write!(f, "the address is empty; write {FORMS}"),
             Why::BarePath => write!(f, "a path needs its scheme; write unix://{path}"),
-            Why::TlsNotYet => f.write_str("tls:// is not supported yet; write tcp://HOST:PORT or unix://PATH"),
-            Why::UnknownScheme => f.write_str("unknown scheme; write tcp://HOST:PORT or unix://PATH"),
+            Why::UnknownScheme => write!(f, "unknown scheme; write {FORMS}"),
             Why::NoPath => f.write_str("the path is missing; write unix://PATH, like unix:///tmp/chat.sock"),
             Why::NulInPath => f.write_str("a path can't hold a NUL character; write unix://PATH"),
-            Why::NoHost => f.write_str(
-                "the host is missing; write tcp://127.0.0.1:PORT for this machine alone, tcp://0.0.0.0:PORT for every network",
+            Why::NoHost => write!(
+                f,
+                "the host is missing; write {scheme}://127.0.0.1:PORT for this machine alone, {scheme}://0.0.0.0:PORT for every network",
             ),
-            Why::BadHost => f.write_str("the host has a character that no host has; write tcp://HOST:PORT"),
-            Why::NoPort => f.write_str("the port is missing; write tcp://HOST:PORT, like tcp://127.0.0.1:9999"),
-            Why::BadPort => f.write_str("the port is not a number from 0 to 65535; write tcp://HOST:PORT"),
-            Why::UnclosedBracket => f.write_str("the bracket is not closed; write tcp://[::1]:PORT"),
-            Why::Brackets => f.write_str("an IPv6 address needs brackets; write tcp://[::1]:PORT"),
-            Why::NotIpv6 => f.write_str(
-                "what is in brackets is not an IPv6 address; write tcp://[::1]:PORT, or tcp://HOST:PORT without brackets",
+            Why::BadHost => {
+                write!(f, "the host has a character that no host has; write {scheme}://HOST:PORT")
+            }
+            Why::NoPort => {
+                write!(f, "the port is missing; write {scheme}://HOST:PORT, like {scheme}://127.0.0.1:9999")
+            }
+            Why::BadPort => write!(f, "the port is not a number from 0 to 65535; write {scheme}://HOST:PORT"),
+            Why::UnclosedBracket => write!(f, "the bracket is not closed; write {scheme}://[::1]:PORT"),
+            Why::Brackets => write!(f, "an IPv6 address needs brackets; write {scheme}://[::1]:PORT"),
+            Why::NotIpv6 => write!(
+                f,
+                "what is in brackets is not an IPv6 address; write {scheme}://[::1]:PORT, or {scheme}://HOST:PORT without brackets",
             ),
         }
     }
@@ -205,6 +237,15 @@ mod tests {
             assert_eq!(address.to_string(), written);
             assert_eq!(parse(written).unwrap(), address);
         }
+        for (text, host, written) in [
+            ("tls://chat.example:443", "chat.example", "tls://chat.example:443"),
+            ("TLS://[::1]:443", "::1", "tls://[::1]:443"),
+        ] {
+            let address = parse(text).unwrap();
+            assert_eq!(address, Address::Tls { host: host.into(), port: 443 });
+            assert_eq!(address.to_string(), written);
+            assert_eq!(parse(written).unwrap(), address);
+        }
         for (text, path) in [
             ("unix:///tmp/chat.sock", "/tmp/chat.sock"),
             ("unix://chat.sock", "chat.sock"),
@@ -219,9 +260,11 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_and_what_to_write() {
         for (text, said) in [
-            ("", "the address is empty; write tcp://HOST:PORT or unix://PATH"),
+            ("", "the address is empty; write tcp://HOST:PORT, tls://HOST:PORT or unix://PATH"),
             ("/tmp/chat.sock", "write unix:///tmp/chat.sock"),
-            ("tls://host:1", "tls:// is not supported yet"),
+            ("tls://host", "the port is missing; write tls://HOST:PORT"),
+            ("Tls://:1", "the host is missing; write tls://127.0.0.1:PORT"),
+            ("tls://::1:1", "needs brackets; write tls://[::1]:PORT"),
             ("http://host:1", "unknown scheme"),
             ("unix://", "the path is missing"),
             ("unix:///tmp/\0", "NUL"),

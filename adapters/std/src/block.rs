@@ -1,7 +1,9 @@
 //! One block a thread to read into. A connection keeps only what it could not understand yet, so that idle
 //! ones keep nothing, and busy ones read much at once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::task::Poll;
 
 use bytes::BytesMut;
 
@@ -19,7 +21,40 @@ const LARGEST: usize = 2 * BLOCK;
 const KEPT: usize = 4;
 
 thread_local! {
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static BLOCKS: RefCell<[Option<BytesMut>; KEPT]> = const { RefCell::new([const { None }; KEPT]) };
+}
+
+/// For transports that read into memory which must hold something before: reads into a buffer of the thread's,
+/// which has grown to what is read at once, and appends to `rx` what came, `max` bytes at most.
+///
+/// # Errors
+///
+/// Those of `read`, and that it says it read more than it could.
+pub fn read_through(
+    rx: &mut BytesMut,
+    max: usize,
+    read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
+) -> Poll<io::Result<usize>> {
+    // Taken out, so that nothing is borrowed while others' code runs.
+    let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
+    if buffer.is_empty() {
+        buffer.resize(CARRIED, 0);
+    }
+    let room = max.min(buffer.len());
+    let done = read(buffer.get_mut(..room).unwrap_or_default()).map(|read| {
+        let n = read?;
+        let Some(came) = buffer.get(..room).and_then(|room| room.get(..n)) else {
+            return Err(io::Error::other("the transport says that it read more than there was room for"));
+        };
+        rx.extend_from_slice(came);
+        Ok(n)
+    });
+    if matches!(done, Poll::Ready(Ok(n)) if n == buffer.len() && n < READ) {
+        buffer.resize(2 * buffer.len(), 0);
+    }
+    let _ = BUFFER.try_with(|place| place.set(buffer));
+    done
 }
 
 /// An empty block. It is to be put back.
@@ -71,6 +106,20 @@ mod tests {
 
     fn kept() -> usize {
         BLOCKS.with_borrow(|blocks| blocks.iter().flatten().count())
+    }
+
+    #[test]
+    fn who_says_that_it_read_more_than_it_could_gets_nothing_of_what_others_read() {
+        let mut rx = BytesMut::new();
+        let done = read_through(&mut rx, 100, |buffer| {
+            buffer.fill(7);
+            Poll::Ready(Ok(buffer.len()))
+        });
+        assert!(matches!(done, Poll::Ready(Ok(100))));
+        rx.clear();
+        let done = read_through(&mut rx, 10, |_| Poll::Ready(Ok(11)));
+        assert!(matches!(done, Poll::Ready(Err(_))), "{done:?}");
+        assert!(rx.is_empty());
     }
 
     #[test]

@@ -178,6 +178,14 @@ impl<C: Codec> Commands<core::Connection<C>> {
     pub fn is_closing(&self) -> bool {
         self.ask(core::Connection::is_closing)
     }
+
+    /// Whether reading pauses because the peer sent more than its rate
+    /// ([`message_rate`](heartwire_core::connection::Config::message_rate),
+    /// [`byte_rate`](heartwire_core::connection::Config::byte_rate)).
+    #[must_use]
+    pub fn is_throttled(&self) -> bool {
+        self.ask(core::Connection::is_throttled)
+    }
 }
 
 /// Sending piece by piece.

@@ -13,6 +13,7 @@ use heartwire_core::time::Instant;
 use parking_lot::Mutex;
 
 use crate::address::Address;
+use crate::driver::threads::{Reading, Writing, halves};
 use crate::driver::{Driver, Timer, Transport};
 use crate::shared::{For, Place, Shared};
 
@@ -23,6 +24,14 @@ pub struct Endpoints {
     pub local: Option<Address>,
     /// The peer's address.
     pub peer: Option<Address>,
+}
+
+impl Endpoints {
+    /// The same places, over TLS.
+    #[must_use]
+    pub fn into_tls(self) -> Self {
+        Self { local: self.local.map(Address::into_tls), peer: self.peer.map(Address::into_tls) }
+    }
 }
 
 /// Puts a machine on a transport. Gives the handles, and the driver, which is to be spawned.
@@ -40,11 +49,28 @@ where
     S: Timer,
 {
     let shared = Shared::new(S::now, make);
-    let common = Arc::new(Common { endpoints, values: Mutex::default() });
-    let commands = Commands { shared: Arc::clone(&shared), common: Arc::clone(&common) };
-    shared.handle_added();
-    let events = Events { shared: Arc::clone(&shared), common, more: VecDeque::new() };
+    let (commands, events) = handles(&shared, endpoints);
     (commands, events, Driver::new(shared, transport, timer))
+}
+
+/// Puts a machine on a transport that one thread reads from and another writes to. Gives the handles, and the two
+/// halves of the driver, which are to be run.
+pub fn start_threads<P: Protocol>(
+    endpoints: Endpoints,
+    make: impl FnOnce(Instant) -> P,
+) -> (Commands<P>, Events<P>, Reading<P>, Writing<P>) {
+    let shared = Shared::new(StdInstant::now, make);
+    let (commands, events) = handles(&shared, endpoints);
+    let (reading, writing) = halves(&shared);
+    (commands, events, reading, writing)
+}
+
+fn handles<P: Protocol>(shared: &Arc<Shared<P>>, endpoints: Endpoints) -> (Commands<P>, Events<P>) {
+    let common = Arc::new(Common { endpoints, values: Mutex::default() });
+    let commands = Commands { shared: Arc::clone(shared), common: Arc::clone(&common) };
+    shared.handle_added();
+    let events = Events { shared: Arc::clone(shared), common, more: VecDeque::new() };
+    (commands, events)
 }
 
 /// What belongs to a connection beside its machine.

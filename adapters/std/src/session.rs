@@ -90,6 +90,12 @@ impl Session {
     pub fn sender(&self) -> &Sender {
         &self.sender
     }
+
+    /// The half that receives.
+    #[must_use]
+    pub fn receiver(&mut self) -> &mut Receiver {
+        &mut self.receiver
+    }
 }
 
 impl std::ops::Deref for Session {
@@ -299,6 +305,14 @@ impl Sender {
     #[must_use]
     pub fn is_closing(&self) -> bool {
         self.commands.ask(core::Session::is_closing)
+    }
+
+    /// Whether reading pauses because the peer sent more than its rate
+    /// ([`message_rate`](heartwire_core::config::Config::message_rate),
+    /// [`byte_rate`](heartwire_core::config::Config::byte_rate)).
+    #[must_use]
+    pub fn is_throttled(&self) -> bool {
+        self.commands.ask(core::Session::is_throttled)
     }
 
     /// Events that were dropped because the [`Receiver`] was.

@@ -26,6 +26,8 @@ pub(crate) struct Shared<P: Protocol> {
 pub(crate) struct State<P: Protocol> {
     pub(crate) pump: Pump<P>,
     driver: Option<Waker>,
+    /// Where the driver is two threads: both of them.
+    threads: Option<Threads>,
     /// Handles that wait for an event, for room to send, and for the end.
     events: Waiters,
     room: Waiters,
@@ -39,6 +41,14 @@ pub(crate) struct State<P: Protocol> {
     discarded: u64,
     /// The driver is done with the transport.
     closed: bool,
+}
+
+/// The two halves of a driver in threads of their own.
+struct Threads {
+    waker: Waker,
+    reading_parked: bool,
+    writing_parked: bool,
+    running: usize,
 }
 
 /// Wakers to call when the lock is gone: the driver's, and those of handles. Few wait at once as a rule, so
@@ -82,6 +92,7 @@ impl<P: Protocol> Shared<P> {
         let state = State {
             pump,
             driver: None,
+            threads: None,
             events: Waiters::default(),
             room: Waiters::default(),
             end: Waiters::default(),
@@ -101,6 +112,12 @@ impl<P: Protocol> Shared<P> {
 
     pub(crate) fn to_std(&self, instant: Instant) -> StdInstant {
         self.clock.to_std(instant)
+    }
+
+    /// The driver will be two threads, both of which this wakes.
+    pub(crate) fn driven_by_threads(&self, waker: Waker) {
+        let threads = Threads { waker, reading_parked: false, writing_parked: false, running: 2 };
+        self.state.lock().threads = Some(threads);
     }
 
     /// Acts on the state, then wakes whoever is concerned.
@@ -306,6 +323,56 @@ impl<P: Protocol> State<P> {
     fn wake_driver(&mut self, wake: &mut Wake) {
         if let Some(waker) = self.driver.take() {
             wake.driver = Some(waker);
+        } else {
+            self.wake_threads(wake);
+        }
+    }
+
+    /// Wakes both threads, if the driver is two and they are parked.
+    pub(crate) fn wake_threads(&mut self, wake: &mut Wake) {
+        let Some(threads) = &mut self.threads else { return };
+        if threads.reading_parked || threads.writing_parked {
+            (threads.reading_parked, threads.writing_parked) = (false, false);
+            wake.driver = Some(threads.waker.clone());
+        }
+    }
+
+    /// There is something to read again.
+    pub(crate) fn wake_reading(&mut self, wake: &mut Wake) {
+        if self.threads.as_ref().is_some_and(|threads| threads.reading_parked) {
+            self.wake_threads(wake);
+        }
+    }
+
+    /// There is something to write.
+    pub(crate) fn wake_writing(&mut self, wake: &mut Wake) {
+        if self.threads.as_ref().is_some_and(|threads| threads.writing_parked) {
+            self.wake_threads(wake);
+        }
+    }
+
+    /// The thread that reads is about to park.
+    pub(crate) fn reading_parks(&mut self) {
+        if let Some(threads) = &mut self.threads {
+            threads.reading_parked = true;
+        }
+    }
+
+    /// The thread that writes is about to park.
+    pub(crate) fn writing_parks(&mut self) {
+        if let Some(threads) = &mut self.threads {
+            threads.writing_parked = true;
+        }
+    }
+
+    /// A half of the driver is done with the transport.
+    pub(crate) fn half_gone(&mut self, now: Instant, wake: &mut Wake) {
+        let Some(threads) = &mut self.threads else { return };
+        threads.running = threads.running.saturating_sub(1);
+        if threads.running == 0 {
+            self.close(now, wake);
+        } else {
+            self.notify(now, true, wake);
         }
     }
 

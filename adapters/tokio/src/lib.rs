@@ -18,7 +18,7 @@
 //!             }
 //!         }
 //!     },
-//!     async { drop(stopped.await) },
+//!     stopped,
 //! ));
 //!
 //! let mut session = connect(&address, &options).await?;
@@ -31,78 +31,81 @@
 //! # }
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example()).unwrap();
 //! ```
+//!
+//! The protocols without a session (files with JSON headers, sealed packets with feature `sealed`, lines, length prefix)
+//! are used in the same way. A server that sends every line back, and a client:
+//!
+//! ```
+//! use heartwire_tokio::connection::lines::{Line, Lines, Settings};
+//! use heartwire_tokio::connection::Connection;
+//! use heartwire_tokio::{ConnectionOptions, Server, connect};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let options = ConnectionOptions::<Lines>::new(Settings::default());
+//! let server = Server::bind(&["tcp://127.0.0.1:0".parse()?], options.clone()).await?;
+//! let address = server.local_addresses()[0].clone();
+//! let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+//! let serving = tokio::spawn(server.serve(
+//!     |mut connection: Connection<Lines>| async move {
+//!         while let Some(line) = connection.recv().await {
+//!             if connection.send(line).await.is_err() {
+//!                 break;
+//!             }
+//!         }
+//!         connection.close().await;
+//!     },
+//!     stopped,
+//! ));
+//!
+//! let mut client = connect(&address, &options).await?;
+//! client.send(Line::new("hello")?).await?;
+//! assert_eq!(client.recv().await, Some(Line::new("hello")?));
+//! client.close().await;
+//! drop(stop);
+//! println!("{}", serving.await?);
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example()).unwrap();
+//! ```
+//!
+//! A client that connects again when the connection is lost:
+//!
+//! ```
+//! use heartwire_tokio::{Backoff, GivenUp, Key, Keys, Options, Progress, reconnecting};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let options = Options::new(Keys::new(Key::new(b"a key that both sides have")?));
+//! let backoff = Backoff::builder().attempts(3).build()?;
+//! // Nobody listens there.
+//! let mut client = reconnecting("tcp://127.0.0.1:1".parse()?, options, backoff)?;
+//! while let Some(progress) = client.next().await {
+//!     match progress {
+//!         Progress::Connecting { attempt } => println!("attempt {attempt}"),
+//!         Progress::Failed(error) => println!("{error}"),
+//!         Progress::Waiting { delay, .. } => println!("trying again in {delay:?}"),
+//!         Progress::Connected(mut session) => {
+//!             let ended = loop {
+//!                 match session.recv_message().await {
+//!                     Ok(message) => println!("{} bytes", message.content.len()),
+//!                     Err(ended) => break ended,
+//!                 }
+//!             };
+//!             println!("{ended}");
+//!             client.lost(&ended);
+//!         }
+//!         Progress::GivenUp(why) => assert_eq!(why, GivenUp::BudgetSpent),
+//!         _ => {}
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example()).unwrap();
+//! ```
 
-/// The protocols without a session: files with JSON headers, sealed packets (feature `sealed`), lines, length
-/// prefix.
-///
-/// A server that sends every line back, and a client:
-///
-/// ```
-/// use heartwire_tokio::connection::lines::{Line, Lines, Settings};
-/// use heartwire_tokio::connection::Connection;
-/// use heartwire_tokio::{ConnectionOptions, Server, connect};
-///
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let options = ConnectionOptions::<Lines>::new(Settings::default());
-/// let server = Server::bind(&["tcp://127.0.0.1:0".parse()?], options.clone()).await?;
-/// let address = server.local_addresses()[0].clone();
-/// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-/// let serving = tokio::spawn(server.serve(
-///     |mut connection: Connection<Lines>| async move {
-///         while let Some(line) = connection.recv().await {
-///             if connection.send(line).await.is_err() {
-///                 break;
-///             }
-///         }
-///         connection.close().await;
-///     },
-///     async { drop(stopped.await) },
-/// ));
-///
-/// let mut client = connect(&address, &options).await?;
-/// client.send(Line::new("hello")?).await?;
-/// assert_eq!(client.recv().await, Some(Line::new("hello")?));
-/// client.close().await;
-/// drop(stop);
-/// println!("{}", serving.await?);
-/// # Ok(())
-/// # }
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example()).unwrap();
-/// ```
-pub mod connection {
-    pub use heartwire_core::connection::{
-        Config, ConfigBuilder, Ended, EndedBy, Event, Gatherer, Stats, Unsent,
-    };
-    #[cfg(feature = "sealed")]
-    pub use heartwire_core::wire::sealed;
-    pub use heartwire_core::wire::{body, codec, json_header, length_prefixed, lines};
-    pub use heartwire_std::connection::{Connection, Outgoing, Receiver, Sender};
-}
+mod io;
+mod runtime;
 
-mod connect;
-mod driver;
-mod handler;
-mod listener;
-mod server;
+pub use io::{Io, Sleep};
+pub use runtime::Tokio;
 
-pub use connect::{accept_io, connect, connect_io};
-pub use driver::{Io, Sleep};
-pub use handler::{Handler, handled};
-pub use server::Server;
-
-pub use bytes::Bytes;
-pub use heartwire_core::config::{Config, ConfigBuilder, ConfigError, Receive};
-pub use heartwire_core::error::{Code, Error, Fault};
-pub use heartwire_core::key::{Key, Keys, WeakKey};
-pub use heartwire_core::message::{App, ContentType, Message};
-pub use heartwire_core::protocol::{Outcome, Refused, Ticket, Why};
-pub use heartwire_core::server::{Limits, LimitsBuilder, LimitsError, Report};
-pub use heartwire_core::session::{
-    Begin, Ended, EndedBy, Established, Event, Gathered, Gatherer, Piece, PieceEnd, Start, Stats, Unsent,
-};
-pub use heartwire_core::wire::envelope::{Features, PeerLimits};
-pub use heartwire_std::address::{Address, AddressError};
-pub use heartwire_std::options::{ConnectionOptions, Options};
-pub use heartwire_std::registry::Registry;
-pub use heartwire_std::service::Service;
-pub use heartwire_std::session::{ConnectError, Outgoing, Receiver, SendError, Sender, Session};
+heartwire_std::adapter!(Tokio, Io, tokio::net::TcpStream, tokio::io::AsyncRead, tokio::io::AsyncWrite);

@@ -1,25 +1,26 @@
 //! The driver: moves bytes between a transport and a machine, on any runtime.
 
+mod input;
+mod output;
+pub mod threads;
+
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Instant as StdInstant;
 
 use bytes::BytesMut;
-use heartwire_core::buf::TransmitQueue;
 use heartwire_core::protocol::{Close, Cut, Protocol};
-use heartwire_core::pump::Pump;
-use heartwire_core::time::Instant;
 
-use crate::block;
-use crate::shared::Shared;
+pub use crate::block::read_through;
+use crate::shared::{Shared, State};
+use input::Input;
+use output::{Output, Sink};
 
 /// How often a driver reads and writes before it lets other tasks run.
 const TURNS: usize = 16;
-/// How many slices are offered to one write.
-const SLICES: usize = 16;
 
 /// What a runtime's connection does, without waiting. A call that returns pending wakes the task when
 /// it is worth another try.
@@ -135,7 +136,10 @@ where
                 Step::Work(work) => driver.work(cx, &work, &mut blocked),
                 Step::Again => {}
                 Step::Wait => return Poll::Pending,
-                Step::Close => break,
+                Step::Close => {
+                    driver.close(cx);
+                    break;
+                }
             }
         }
         Poll::Ready(())
@@ -160,11 +164,12 @@ impl<P: Protocol, T: Transport, S: Timer> Driver<P, T, S> {
                 state.pump.handle_timeout(now);
                 output.tx.trim();
             }
+            // The peer sees the end before anybody hears of it.
+            if state.pump.machine().ended().is_some() && state.pump.poll(now).close == Close::Now {
+                return Step::Close;
+            }
             let interest = state.notify(now, moved, wake);
             if interest.close == Close::Now {
-                // Dropped here, so that the peer sees the end before anybody hears of it.
-                *transport = None;
-                state.close(now, wake);
                 return Step::Close;
             }
             let read = if blocked.read { 0 } else { interest.read };
@@ -181,7 +186,7 @@ impl<P: Protocol, T: Transport, S: Timer> Driver<P, T, S> {
                     state.pump.lend_transmit(&mut output.tx);
                 }
                 if read > 0 {
-                    input.rx = state.pump.lend_rx();
+                    input.lend(state.pump.lend_rx());
                 }
                 return Step::Work(Work { read, write, close });
             }
@@ -206,10 +211,11 @@ impl<P: Protocol, T: Transport, S: Timer> Driver<P, T, S> {
     fn work(&mut self, cx: &mut Context<'_>, work: &Work, blocked: &mut Blocked) {
         let Some(transport) = &mut self.transport else { return };
         if work.read > 0 {
-            blocked.read = self.input.read(cx, transport, work.read).is_pending();
+            let read = |rx: &mut BytesMut, max| transport.poll_read(cx, rx, max);
+            blocked.read = self.input.read(work.read, read).is_pending();
         }
         if work.write {
-            blocked.write = self.output.write(cx, transport).is_pending();
+            blocked.write = self.output.write(&mut Polled { transport, cx }).is_pending();
         }
         if work.close {
             // An error here means that the peer is gone; reading will tell.
@@ -217,169 +223,17 @@ impl<P: Protocol, T: Transport, S: Timer> Driver<P, T, S> {
             blocked.close = !self.half_closed;
         }
     }
-}
 
-/// What is read.
-#[derive(Default)]
-struct Input {
-    /// The receive buffer, while it is lent.
-    rx: BytesMut,
-    /// How much was appended.
-    fresh: usize,
-    /// The stream has ended: why, if not in order.
-    end: Option<io::Result<()>>,
-    /// It was tried to read, and the machine was not told yet.
-    tried: bool,
-    /// The receive buffer is not a small one: a block, or larger.
-    large: bool,
-    /// The small one meanwhile.
-    spare: BytesMut,
-}
-
-impl Input {
-    /// Reads at most so much, until there is nothing more: into the thread's block, unless much waits for
-    /// its rest already.
-    fn read(&mut self, cx: &mut Context<'_>, transport: &mut impl Transport, max: usize) -> Poll<()> {
-        self.tried = true;
-        if self.large || self.rx.len() > block::CARRIED || max > block::READ {
-            self.large = true;
-            self.rx.reserve(max);
-            return self.fill(cx, transport, max);
+    /// Lets go of the transport, without holding the machine, and tells that it is gone.
+    fn close(&mut self, cx: &mut Context<'_>) {
+        let in_order = self.shared.ask(P::ended).is_some_and(|ended| ended.in_order);
+        // That it is an end, and no cut, TLS has to say.
+        if let Some(transport) = self.transport.as_mut().filter(|_| in_order && !self.half_closed) {
+            let _ = transport.poll_close(cx);
         }
-        let mut block = block::take();
-        block.extend_from_slice(&self.rx);
-        self.spare = std::mem::replace(&mut self.rx, block);
-        self.large = true;
-        let result = self.fill(cx, transport, max);
-        if self.fresh == 0 {
-            block::put(std::mem::replace(&mut self.rx, std::mem::take(&mut self.spare)));
-            self.large = false;
+        if self.transport.take().is_some() {
+            self.shared.with(State::close);
         }
-        result
-    }
-
-    fn fill(&mut self, cx: &mut Context<'_>, transport: &mut impl Transport, max: usize) -> Poll<()> {
-        while self.fresh < max {
-            match ready!(transport.poll_read(cx, &mut self.rx, max - self.fresh)) {
-                Ok(0) => self.end = Some(Ok(())),
-                Ok(n) => {
-                    self.fresh += n;
-                    continue;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => self.end = Some(Err(error)),
-            }
-            break;
-        }
-        Poll::Ready(())
-    }
-
-    /// Tells the machine. Says whether it was tried to read.
-    fn report<P: Protocol>(&mut self, pump: &mut Pump<P>, now: Instant) -> bool {
-        if !std::mem::take(&mut self.tried) {
-            return false;
-        }
-        pump.return_rx(std::mem::take(&mut self.rx));
-        let fresh = std::mem::take(&mut self.fresh);
-        if fresh > 0 {
-            pump.handle_read(now, fresh);
-            self.give_back(pump);
-        }
-        match self.end.take() {
-            None => {}
-            Some(Ok(())) => pump.handle_read(now, 0),
-            Some(Err(error)) => pump.handle_cut(now, Cut::ReadFailed(error.to_string())),
-        }
-        true
-    }
-
-    /// Gives a block back when little of it is not understood.
-    fn give_back<P: Protocol>(&mut self, pump: &mut Pump<P>) {
-        if !self.large || pump.unparsed() > block::CARRIED {
-            return;
-        }
-        let block = pump.lend_rx();
-        let mut small = std::mem::take(&mut self.spare);
-        small.clear();
-        small.extend_from_slice(&block);
-        pump.return_rx(small);
-        block::put(block);
-        self.large = false;
-    }
-}
-
-/// What is written.
-#[derive(Default)]
-struct Output {
-    /// What the machine lent.
-    tx: TransmitQueue,
-    /// Bytes that the transport took and still holds back. The machine hears that they left when they are
-    /// flushed: only then has a goodbye left, and is a message sent.
-    unflushed: usize,
-    /// Bytes that left, which the machine was not told yet.
-    sent: usize,
-    failed: Option<io::Error>,
-}
-
-impl Output {
-    fn is_empty(&self) -> bool {
-        self.tx.pending() == 0 && self.unflushed == 0
-    }
-
-    /// Writes once, and flushes when all that was there to write is written.
-    fn write(&mut self, cx: &mut Context<'_>, transport: &mut impl Transport) -> Poll<()> {
-        match ready!(self.try_write(cx, transport)) {
-            Ok(sent) => self.sent = sent,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => self.failed = Some(error),
-        }
-        Poll::Ready(())
-    }
-
-    fn try_write(&mut self, cx: &mut Context<'_>, transport: &mut impl Transport) -> Poll<io::Result<usize>> {
-        if self.unflushed == 0 {
-            let offered;
-            let mut slices = [&[][..]; SLICES];
-            let n = match self.tx.slices(&mut slices) {
-                // As it mostly is.
-                1 => {
-                    offered = slices[0].len();
-                    ready!(transport.poll_write(cx, &[IoSlice::new(slices[0])]))?
-                }
-                used => {
-                    offered = slices.iter().map(|slice| slice.len()).sum();
-                    let slices = slices.map(IoSlice::new);
-                    ready!(transport.poll_write(cx, slices.get(..used).unwrap_or_default()))?
-                }
-            };
-            if n == 0 {
-                let text = "the transport takes no more bytes";
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::WriteZero, text)));
-            }
-            self.tx.advance(n);
-            if n < offered {
-                return Poll::Ready(Ok(n));
-            }
-            self.unflushed = n;
-        }
-        ready!(transport.poll_flush(cx))?;
-        Poll::Ready(Ok(std::mem::take(&mut self.unflushed)))
-    }
-
-    /// Tells the machine what left. Says whether anything did.
-    fn report_sent<P: Protocol>(&mut self, pump: &mut Pump<P>, now: Instant) -> bool {
-        let sent = std::mem::take(&mut self.sent);
-        if sent > 0 {
-            pump.handle_transmitted(now, sent);
-        }
-        sent > 0
-    }
-
-    /// Tells the machine if writing failed. Says whether it did.
-    fn report_failure<P: Protocol>(&mut self, pump: &mut Pump<P>, now: Instant) -> bool {
-        let Some(error) = self.failed.take() else { return false };
-        pump.handle_cut(now, Cut::WriteFailed(error.to_string()));
-        true
     }
 }
 
@@ -391,5 +245,21 @@ impl<P: Protocol, T, S> Drop for Driver<P, T, S> {
                 state.close(now, wake);
             });
         }
+    }
+}
+
+/// A transport, on behalf of the task that polls it.
+struct Polled<'a, 'b, T> {
+    transport: &'a mut T,
+    cx: &'a mut Context<'b>,
+}
+
+impl<T: Transport> Sink for Polled<'_, '_, T> {
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.transport.poll_write(self.cx, slices)
+    }
+
+    fn flush(&mut self) -> Poll<io::Result<()>> {
+        self.transport.poll_flush(self.cx)
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use heartwire_core::message::Message;
 use heartwire_core::session::Ended;
-use heartwire_std::session::Session;
+
+use crate::session::Session;
 
 /// What a server does with its sessions, for who prefers a trait to a closure: see [`handled`].
 ///
@@ -28,10 +29,12 @@ pub trait Handler: Send + Sync + 'static {
     }
 }
 
-/// Makes a closure for [`Server::serve`](crate::Server::serve) of a [`Handler`].
+/// Makes a closure for [`Server::serve`](crate::server::Server::serve) of a [`Handler`].
 ///
 /// ```
-/// use heartwire_tokio::{Handler, Message, Session, handled};
+/// use heartwire_core::message::Message;
+/// use heartwire_std::handler::{Handler, handled};
+/// use heartwire_std::session::Session;
 ///
 /// struct Echo;
 ///
