@@ -23,8 +23,15 @@ pub struct Expected {
 pub fn no_link(expected: Expected, address: &Address, error: &ConnectError) -> Failure {
     let Expected { link, server } = expected;
     match error {
+        // some errors say already what to do
+        ConnectError::Io { error, .. } if error.to_string().contains(';') => {
+            Failure::failed(format_args!("can't connect to {address}: {error}"))
+        }
         ConnectError::Io { error, .. } => {
             let todo = match error.kind() {
+                io::ErrorKind::TimedOut if matches!(address, Address::Tls { .. }) => {
+                    "check the address and the network, and that TLS is spoken there"
+                }
                 io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
                     &format!("is a server running there? start one with `{server}`, or check the address")
                 }
@@ -34,8 +41,16 @@ pub fn no_link(expected: Expected, address: &Address, error: &ConnectError) -> F
             Failure::failed(format_args!("can't connect to {address}: {error}; {todo}"))
         }
         ConnectError::Handshake(ended) => {
-            let todo = todo(ended);
-            Failure::failed(format_args!("no {link} with {address}: {}; {todo}", short(ended)))
+            let is_tcp = matches!(address, Address::Tcp { .. });
+            let said = match ended.code {
+                // TLS waits for the client to begin, and a session for the server
+                Code::HandshakeTimeout | Code::EndedWithoutDisconnect if is_tcp => format!(
+                    "{}; what listens there may be no heartwire server, or speak TLS (tls://HOST:PORT): check the address",
+                    short(ended)
+                ),
+                _ => said(ended),
+            };
+            Failure::failed(format_args!("no {link} with {address}: {said}"))
         }
         error => Failure::failed(error),
     }
@@ -43,12 +58,33 @@ pub fn no_link(expected: Expected, address: &Address, error: &ConnectError) -> F
 
 /// It ended before its time; `left`: what is missing because of that.
 pub fn link_over<M>(expected: Expected, address: &Address, ended: &Ended<M>, left: impl Display) -> Failure {
-    Failure::failed(format_args!(
-        "the {} with {address} is over{left}: {}; {}",
-        expected.link,
-        short(ended),
-        todo(ended)
-    ))
+    Failure::failed(format_args!("the {} with {address} is over{left}: {}", expected.link, said(ended)))
+}
+
+/// What happened, and what to do.
+fn said<M>(ended: &Ended<M>) -> String {
+    match says_what_to_do(ended) {
+        true => short(ended),
+        false => format!("{}; {}", short(ended), todo(ended)),
+    }
+}
+
+/// Some errors of TLS do. What a peer says is not meant.
+pub fn says_what_to_do<M>(ended: &Ended<M>) -> bool {
+    ended.code == Code::TransportFailed && ended.detail.contains(';')
+}
+
+/// That there is no session, or no other connection, without what to do: for who tries again. Not escaped.
+pub fn not_connected(expected: Expected, address: &Address, error: &ConnectError) -> String {
+    match error {
+        ConnectError::Handshake(ended) => format!("no {} with {address}: {}", expected.link, short(ended)),
+        error => error.to_string(),
+    }
+}
+
+/// That it ended before its time, for who tries again. Not escaped.
+pub fn lost<M>(ended: &Ended<M>) -> String {
+    format!("connection lost: {}", short(ended))
 }
 
 /// What happened. Not escaped: every failure is when it is shown, and nothing should be twice.

@@ -3,6 +3,7 @@
 mod channel;
 mod chat;
 mod cli;
+mod connecting;
 mod console;
 mod demo;
 mod duration;
@@ -20,6 +21,7 @@ mod sealed;
 mod serving;
 mod signals;
 mod stop;
+mod tls;
 
 use std::process::ExitCode;
 

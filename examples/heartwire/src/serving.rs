@@ -13,6 +13,7 @@ use crate::duration;
 use crate::exit::{Failure, Outcome};
 use crate::log::say;
 use crate::signals::Signals;
+use crate::tls;
 
 /// The shortest of the times that a server waits for a peer.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -91,8 +92,23 @@ pub fn check_time(option: &str, time: Duration) -> Outcome<Duration> {
     )))
 }
 
-/// Listens on all of these addresses, serves each connection with the handler, and stops when a signal asks for it.
-pub async fn serve<V, H, F>(listen: &[Address], options: V, handler: H) -> Outcome
+/// Where a server listens.
+pub struct Listen {
+    addresses: Vec<Address>,
+    /// For the addresses with TLS, if there are any.
+    securing: Option<tls::server::Securing>,
+}
+
+impl Listen {
+    /// On these addresses. Reads what TLS needs, if it is needed.
+    pub fn on(addresses: Vec<Address>, tls: &tls::server::Args) -> Outcome<Self> {
+        let securing = tls.securing(&addresses)?;
+        Ok(Self { addresses, securing })
+    }
+}
+
+/// Listens there, serves each connection with the handler, and stops when a signal asks for it.
+pub async fn serve<V, H, F>(listen: Listen, options: V, handler: H) -> Outcome
 where
     V: Service,
     H: Fn(V::Handle) -> F + Send + Sync + 'static,
@@ -103,7 +119,7 @@ where
 
 /// The same, with something to do when a second signal ends the program at once.
 pub async fn serve_with<V, H, F>(
-    listen: &[Address],
+    listen: Listen,
     options: V,
     handler: H,
     at_once: impl FnOnce() + Send + 'static,
@@ -115,7 +131,15 @@ where
 {
     let signals = Signals::take()?;
     let grace = options.grace();
-    let server = Server::bind(listen, options).await.map_err(cannot_listen)?;
+    let Listen { addresses, securing } = listen;
+    let secure = move |stream| {
+        let securing = securing.clone();
+        async move {
+            let none = || io::Error::new(io::ErrorKind::Unsupported, "no certificate was given");
+            securing.ok_or_else(none)?.secure(stream).await
+        }
+    };
+    let server = Server::bind_tls(&addresses, options, secure).await.map_err(cannot_listen)?;
     announce(server.local_addresses());
     let report = server.serve(handler, stop_asked(signals, grace, at_once)).await;
     // what was cut is said whatever the logs are set to

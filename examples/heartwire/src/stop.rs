@@ -28,6 +28,11 @@ impl Stop {
         self.until = Some(Instant::now() + self.grace);
     }
 
+    /// Whether it was asked for already.
+    pub fn was_asked(&self) -> bool {
+        self.until.is_some()
+    }
+
     /// Does this, but after a signal no longer than the grace: then it gives nothing.
     pub async fn at_most<T>(&mut self, work: impl Future<Output = T>) -> Outcome<Option<T>> {
         let mut work = pin!(work);

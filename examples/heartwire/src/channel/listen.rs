@@ -12,7 +12,8 @@ use super::name::Name;
 use super::source::Source;
 use super::{results, source};
 use crate::exit::Outcome;
-use crate::{runtime, serving};
+use crate::serving::Listen;
+use crate::{runtime, serving, tls};
 
 /// Receive messages of any size, and print their length and hash
 ///
@@ -29,9 +30,12 @@ use crate::{runtime, serving};
 /// When stdout can't be written it ends at once: with 0 if nobody reads it any more, else with 1.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where to listen: tcp://HOST:PORT or unix://PATH; repeatable
+    /// Where to listen: tcp://HOST:PORT, tls://HOST:PORT or unix://PATH; repeatable
     #[arg(long, value_name = "ADDR", default_value = "tcp://127.0.0.1:9020")]
     listen: Vec<Address>,
+
+    #[command(flatten)]
+    tls: tls::server::Args,
 
     /// Send this file to everyone who connects, - for stdin; repeatable, in order. What is no regular file is kept in
     /// a temporary one (in TMPDIR), and all are measured at the start
@@ -47,13 +51,14 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Outcome {
+    let listen = Listen::on(args.listen, &args.tls)?;
     let options = args.serving.connections_with(Format::with_limit(args.limit), exchange::config())?;
     let sources = source::open_all(&args.send)?;
-    runtime::block_on(listen(args.listen, options, sources.into()))
+    runtime::block_on(self::listen(listen, options, sources.into()))
 }
 
 async fn listen(
-    listen: Vec<Address>,
+    listen: Listen,
     options: ConnectionOptions<LengthPrefixed>,
     sources: Arc<[Source]>,
 ) -> Outcome {
@@ -65,7 +70,7 @@ async fn listen(
         async move { drop(exchange.run(connection).await) }
     };
     tokio::select! {
-        served = serving::serve(&listen, options, handler) => served?,
+        served = serving::serve(listen, options, handler) => served?,
         // what is received could not be told
         failure = printed.failed() => return Err(failure),
     }

@@ -6,18 +6,19 @@ use std::time::Duration;
 use heartwire_core::escape::escape;
 use heartwire_core::protocol::Cut;
 use heartwire_tokio::connection::length_prefixed::{Format, LengthPrefixed};
-use heartwire_tokio::{Address, Code, ConnectionOptions, connect};
+use heartwire_tokio::{Address, Code, ConnectionOptions};
 use tokio::time::timeout;
 
 use super::exchange::{self, Exchange, Finish, Over};
 use super::name::Name;
 use super::source::Source;
 use super::{results, source};
+use crate::connecting::Connector;
 use crate::endings::{Expected, link_over, no_link};
 use crate::exit::{Failure, Outcome};
 use crate::log::say;
 use crate::stop::Stop;
-use crate::{duration, runtime, serving};
+use crate::{duration, runtime, serving, tls};
 
 /// What is to listen at the address.
 const CHANNEL: Expected = Expected { link: "channel", server: "heartwire channel listen" };
@@ -42,9 +43,12 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// one exits at once with 1.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where the peer listens: tcp://HOST:PORT or unix://PATH
+    /// Where the peer listens: tcp://HOST:PORT, tls://HOST:PORT or unix://PATH
     #[arg(value_name = "ADDR")]
     address: Address,
+
+    #[command(flatten)]
+    tls: tls::client::Args,
 
     /// What to send, up to 4 GiB - 1 bytes each; - for stdin
     #[arg(value_name = "FILE", required = true)]
@@ -72,19 +76,21 @@ pub fn run(args: Args) -> Outcome {
     if let Some(timeout) = timeout {
         options = options.connect_timeout(timeout);
     }
+    let connector = Connector::new(&args.address, &args.tls)?;
     let sources = source::open_all(&args.files)?;
-    runtime::block_on(send(args.address, options, sources, args.grace))
+    runtime::block_on(send(args.address, connector, options, sources, args.grace))
 }
 
 async fn send(
     address: Address,
+    connector: Connector,
     options: ConnectionOptions<LengthPrefixed>,
     sources: Vec<Source>,
     grace: Duration,
 ) -> Outcome {
     let mut stop = Stop::within(grace)?;
     let connection = tokio::select! {
-        connected = connect(&address, &options) =>
+        connected = connector.connect(&options) =>
             connected.map_err(|error| no_link(CHANNEL, &address, &error))?,
         () = stop.asked() => {
             say("stopped by a signal: nothing was sent");

@@ -1,6 +1,7 @@
 //! `chat`: messages over sessions, a server and a client.
 
 mod connect;
+mod reconnect;
 mod serve;
 mod shown;
 

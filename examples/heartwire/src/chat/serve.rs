@@ -9,7 +9,8 @@ use heartwire_tokio::{Address, Code, Config, Ended, Limits, Message, Options, Se
 
 use crate::exit::{Failure, Outcome};
 use crate::hub::{Hub, Member};
-use crate::{duration, keys, runtime, serving};
+use crate::serving::Listen;
+use crate::{duration, keys, runtime, serving, tls};
 
 /// How much of what a peer chose is shown in a log line, in characters.
 const SHOWN: usize = 100;
@@ -24,9 +25,12 @@ const BROADCAST_OUTPUT: usize = 16 * 1024 * 1024;
 /// second one exits at once with 1.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where to listen: tcp://HOST:PORT or unix://PATH; repeatable
+    /// Where to listen: tcp://HOST:PORT, tls://HOST:PORT or unix://PATH; repeatable
     #[arg(long, value_name = "ADDR", default_value = "tcp://127.0.0.1:9999")]
     listen: Vec<Address>,
+
+    #[command(flatten)]
+    tls: tls::server::Args,
 
     /// What becomes of a message
     #[arg(long, value_enum, default_value_t = Mode::Echo)]
@@ -77,7 +81,8 @@ enum Mode {
 
 pub fn run(args: Args) -> Outcome {
     let options = options(&args)?;
-    runtime::block_on(serve(args.listen, args.mode, options))
+    let listen = Listen::on(args.listen, &args.tls)?;
+    runtime::block_on(serve(listen, args.mode, options))
 }
 
 fn options(args: &Args) -> Outcome<Options> {
@@ -108,12 +113,12 @@ fn options(args: &Args) -> Outcome<Options> {
     Ok(Options::new(keys).config(config).limits(limits).grace(args.grace))
 }
 
-async fn serve(listen: Vec<Address>, mode: Mode, options: Options) -> Outcome {
+async fn serve(listen: Listen, mode: Mode, options: Options) -> Outcome {
     match mode {
-        Mode::Echo => serving::serve(&listen, options, echo).await,
+        Mode::Echo => serving::serve(listen, options, echo).await,
         Mode::Broadcast => {
             let hub = Arc::new(Hub::default());
-            serving::serve(&listen, options, move |session| broadcast(session, Arc::clone(&hub))).await
+            serving::serve(listen, options, move |session| broadcast(session, Arc::clone(&hub))).await
         }
     }
 }

@@ -42,8 +42,7 @@ impl Stage {
         let address = server.local_addresses().first().cloned().ok_or("the server listens nowhere")?;
         let (tell, seen) = mpsc::unbounded_channel();
         let (stop, stopped) = oneshot::channel();
-        let serve = server
-            .serve(move |connection| handler(connection, tell.clone()), async move { drop(stopped.await) });
+        let serve = server.serve(move |connection| handler(connection, tell.clone()), stopped);
         Ok((Self { address, stop, serving: tokio::spawn(serve) }, Seen(seen)))
     }
 

@@ -44,9 +44,7 @@ impl Stage {
         let tcp = server.local_addresses().first().cloned().ok_or("the server listens nowhere")?;
         let (tell, seen) = mpsc::unbounded_channel();
         let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(
-            server.serve(move |session| echo(session, tell.clone()), async move { drop(stopped.await) }),
-        );
+        let serving = tokio::spawn(server.serve(move |session| echo(session, tell.clone()), stopped));
         Ok(Self { options, tcp, local, seen, stop, serving, folder })
     }
 

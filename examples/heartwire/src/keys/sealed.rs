@@ -52,11 +52,16 @@ pub fn read(path: &Path) -> Outcome<Zeroizing<[u8; KEY]>> {
             held.min(LONGEST)
         ))
     })?;
-    if others_may_read(&metadata) {
+    warn_if_others_may_read(path, &metadata);
+    Ok(key)
+}
+
+/// Warns of a key that is not only its owner's.
+pub fn warn_if_others_may_read(path: &Path, metadata: &Metadata) {
+    if others_may_read(metadata) {
         let name = escape_bytes(path.as_os_str().as_encoded_bytes());
         tracing::warn!("{name}: other users may read this key; take that from them with `chmod 600`");
     }
-    Ok(key)
 }
 
 /// The key that these bytes are or say. 32 bytes are the key itself, even if all of them are digits.

@@ -8,17 +8,18 @@ use std::time::Duration;
 
 use heartwire_tokio::connection::lines::{Line, Lines};
 use heartwire_tokio::connection::{Ended, Receiver, Sender};
-use heartwire_tokio::{Address, ConnectionOptions, Refused, Why, connect};
+use heartwire_tokio::{Address, ConnectionOptions, Refused, Why};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{sleep, timeout};
 
 use super::LineArgs;
+use crate::connecting::Connector;
 use crate::console::{Console, Input, Output, Rules, Shown};
 use crate::endings::{Expected, link_over, no_link};
 use crate::exit::{Failure, Outcome};
 use crate::log::say;
 use crate::stop::Stop;
-use crate::{duration, runtime};
+use crate::{duration, runtime, tls};
 
 /// What is to listen at the address.
 const CONNECTION: Expected = Expected { link: "connection", server: "heartwire lines serve" };
@@ -39,9 +40,12 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// says how many lines were not sent, and if lines were not printed. A second one exits at once with 1.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where the server is: tcp://HOST:PORT or unix://PATH
+    /// Where the server is: tcp://HOST:PORT, tls://HOST:PORT or unix://PATH
     #[arg(value_name = "ADDR", default_value = "tcp://127.0.0.1:8080")]
     address: Address,
+
+    #[command(flatten)]
+    tls: tls::client::Args,
 
     #[command(flatten)]
     lines: LineArgs,
@@ -52,15 +56,16 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Outcome {
-    runtime::block_on(talk(args))
+    let connector = Connector::new(&args.address, &args.tls)?;
+    runtime::block_on(talk(args, connector))
 }
 
-async fn talk(args: Args) -> Outcome {
-    let Args { address, lines, grace } = args;
+async fn talk(args: Args, connector: Connector) -> Outcome {
+    let Args { address, lines, grace, .. } = args;
     let options = ConnectionOptions::<Lines>::new(lines.settings());
     let mut stop = Stop::within(grace)?;
     let connection = tokio::select! {
-        made = connect(&address, &options) => made.map_err(|error| no_link(CONNECTION, &address, &error))?,
+        made = connector.connect(&options) => made.map_err(|error| no_link(CONNECTION, &address, &error))?,
         () = stop.asked() => return Ok(()),
     };
     let rules =

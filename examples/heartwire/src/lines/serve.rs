@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use super::{LineArgs, bytes};
 use crate::exit::Outcome;
 use crate::hub::{Hub, Member};
-use crate::{duration, runtime, serving};
+use crate::serving::Listen;
+use crate::{duration, runtime, serving, tls};
 
 /// How much of what a client sent may wait to be passed on, in bytes: it goes out at once, so it need not be much.
 const RECEIVED: usize = 64 * 1024;
@@ -36,9 +37,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// theirs, at most for the grace, and exits with 0; a second one exits at once with 1.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where to listen: tcp://HOST:PORT or unix://PATH; repeatable
+    /// Where to listen: tcp://HOST:PORT, tls://HOST:PORT or unix://PATH; repeatable
     #[arg(long, value_name = "ADDR", default_value = "tcp://127.0.0.1:8080")]
     listen: Vec<Address>,
+
+    #[command(flatten)]
+    tls: tls::server::Args,
 
     #[command(flatten)]
     lines: LineArgs,
@@ -52,14 +56,15 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Outcome {
+    let listen = Listen::on(args.listen, &args.tls)?;
     let config = Config::builder().queued_output(args.queue).queued_event_bytes(RECEIVED);
     let options = args.serving.connections_with::<Lines>(args.lines.settings(), config)?;
-    runtime::block_on(serve(args.listen, args.queue, options))
+    runtime::block_on(serve(listen, args.queue, options))
 }
 
-async fn serve(listen: Vec<Address>, queue: usize, options: ConnectionOptions<Lines>) -> Outcome {
+async fn serve(listen: Listen, queue: usize, options: ConnectionOptions<Lines>) -> Outcome {
     let room = Arc::new(Room { hub: Arc::default(), queue, clients: AtomicU64::new(0) });
-    serving::serve(&listen, options, move |connection| {
+    serving::serve(listen, options, move |connection| {
         let room = Arc::clone(&room);
         async move { room.serve(connection).await }
     })

@@ -7,15 +7,16 @@ use bytes::Bytes;
 use heartwire_core::escape::escape_bytes;
 use heartwire_tokio::connection::sealed::{Sealed, Settings};
 use heartwire_tokio::connection::{Config, Connection, Ended};
-use heartwire_tokio::{Address, Code, ConnectionOptions, connect};
+use heartwire_tokio::{Address, Code, ConnectionOptions};
 use tokio::sync::oneshot;
 
 use super::Packets;
-use crate::endings::{Expected, no_link};
+use crate::connecting::Connector;
+use crate::endings::{Expected, no_link, says_what_to_do};
 use crate::exit::{Failure, Outcome};
 use crate::log::say;
 use crate::stop::Stop;
-use crate::{duration, runtime, serving};
+use crate::{duration, runtime, serving, tls};
 
 /// What is to listen at the address.
 const SERVER: Expected = Expected { link: "connection", server: "heartwire sealed serve" };
@@ -32,9 +33,12 @@ const GOODBYE: Duration = Duration::from_millis(500);
 /// grace, and exits with 0; stderr says what is missing. A second one exits at once with 1.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where the server is: tcp://HOST:PORT or unix://PATH
+    /// Where the server is: tcp://HOST:PORT, tls://HOST:PORT or unix://PATH
     #[arg(value_name = "ADDR")]
     address: Address,
+
+    #[command(flatten)]
+    tls: tls::client::Args,
 
     #[command(flatten)]
     packets: Packets,
@@ -51,7 +55,8 @@ pub struct Args {
 pub fn run(args: Args) -> Outcome {
     let timeout = serving::check_time("--timeout", args.timeout)?;
     let options = options(args.packets.settings()?, timeout)?;
-    runtime::block_on(forward(args, options))
+    let connector = Connector::new(&args.address, &args.tls)?;
+    runtime::block_on(forward(args, connector, options))
 }
 
 fn options(settings: Settings, timeout: Duration) -> Outcome<ConnectionOptions<Sealed>> {
@@ -64,11 +69,11 @@ fn options(settings: Settings, timeout: Duration) -> Outcome<ConnectionOptions<S
     Ok(ConnectionOptions::new(settings).config(config).connect_timeout(timeout))
 }
 
-async fn forward(args: Args, options: ConnectionOptions<Sealed>) -> Outcome {
+async fn forward(args: Args, connector: Connector, options: ConnectionOptions<Sealed>) -> Outcome {
     let mut stop = Stop::within(args.grace)?;
     let making = async {
         let request = request(args.packets.longest()).await?;
-        let connection = connect(&args.address, &options).await;
+        let connection = connector.connect(&options).await;
         Ok((request, connection.map_err(|error| no_link(SERVER, &args.address, &error))?))
     };
     let (request, mut connection) = tokio::select! {
@@ -151,6 +156,7 @@ fn no_answer(args: &Args, ended: Option<&Ended<Bytes>>) -> Failure {
             "the answer of {address} came too slowly: less than 4 KiB in {}; give a longer --timeout, or check the network",
             duration::show(*timeout)
         ),
+        Code::TransportFailed if says_what_to_do(ended) => format!("no answer from {address}: {detail}"),
         Code::TransportFailed => format!(
             "the connection to {address} broke before it answered: {detail}; it may have refused the request, and its log says more, or be gone"
         ),

@@ -13,7 +13,8 @@ use super::Packets;
 use super::exec::Exec;
 use super::group::Groups;
 use crate::exit::Outcome;
-use crate::{duration, runtime, serving};
+use crate::serving::Listen;
+use crate::{duration, runtime, serving, tls};
 
 /// Serve sealed packets
 ///
@@ -44,9 +45,12 @@ use crate::{duration, runtime, serving};
     )
 ))]
 pub struct Args {
-    /// Where to listen: tcp://HOST:PORT or unix://PATH; repeatable
+    /// Where to listen: tcp://HOST:PORT, tls://HOST:PORT or unix://PATH; repeatable
     #[arg(long, value_name = "ADDR", default_value = "tcp://127.0.0.1:8888")]
     listen: Vec<Address>,
+
+    #[command(flatten)]
+    tls: tls::server::Args,
 
     #[command(flatten)]
     packets: Packets,
@@ -72,16 +76,17 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Outcome {
+    let listen = Listen::on(args.listen, &args.tls)?;
     let time = serving::check_time("--exec-timeout", args.exec_timeout)?;
     let options = args.serving.connections::<Sealed>(args.packets.settings()?)?;
     let groups = Arc::new(Groups::default());
     let most = args.packets.longest();
     let exec = args.exec.map(|line| Exec::new(line, time, most, Arc::clone(&groups))).transpose()?;
-    runtime::block_on(serve(args.listen, options, exec, groups))
+    runtime::block_on(serve(listen, options, exec, groups))
 }
 
 async fn serve(
-    listen: Vec<Address>,
+    listen: Listen,
     options: ConnectionOptions<Sealed>,
     exec: Option<Exec>,
     groups: Arc<Groups>,
@@ -89,7 +94,7 @@ async fn serve(
     let exec = exec.map(Arc::new);
     let attend = move |connection| Attendant { connection, exec: exec.clone() }.attend();
     // nobody is dropped when the program ends at once
-    serving::serve_with(&listen, options, attend, move || groups.kill_all()).await
+    serving::serve_with(listen, options, attend, move || groups.kill_all()).await
 }
 
 /// One connection, and what it is served with.
