@@ -135,7 +135,7 @@ impl<S: Source> Callbacks<S> {
             // The first panic is the one to tell of; this one is in the log.
             let _ = guarded("on_error", || (self.error)(&sender, &error));
         }
-        let ended = source.end();
+        let ended = self.source.end();
         if failed.is_ok() && !ended.is_orderly() {
             let error = CallbackError::Ended(Arc::clone(&ended));
             failed = guarded("on_error", || (self.error)(&sender, &error));
@@ -279,7 +279,7 @@ impl std::error::Error for JoinError {}
 
 /// What messages come from: a [`Session`] that receives messages whole, a [`Connection`] of lines or sealed packets,
 /// or [`Whole messages`](Gathering) of a connection that receives them in parts.
-pub trait Source: Send + 'static {
+pub trait Source: Sized + Send + 'static {
     /// What sends.
     type Sender: Clone + Send + 'static;
     /// What is received.
@@ -291,8 +291,9 @@ pub trait Source: Send + 'static {
     fn sender(&self) -> Self::Sender;
     /// Waits for the next message; none: there will be none.
     fn next(&mut self) -> Option<Self::Message>;
-    /// Waits until the connection is closed.
-    fn end(&mut self) -> Arc<Ended<Self::Unsent>>;
+    /// Closes, and waits until that is done: the peer has finished, or it has ended, and there is nobody to answer any
+    /// more.
+    fn end(self) -> Arc<Ended<Self::Unsent>>;
     /// Closes in order.
     fn close(sender: &Self::Sender);
     /// Ends the connection because the application failed.
@@ -315,14 +316,8 @@ impl Source for Session {
         self.recv_message().ok()
     }
 
-    fn end(&mut self) -> Arc<Ended> {
-        let ended = loop {
-            if let Err(ended) = self.recv_message() {
-                break ended;
-            }
-        };
-        self.closed();
-        ended
+    fn end(self) -> Arc<Ended> {
+        Self::close(self, None)
     }
 
     fn close(sender: &Sender) {
@@ -349,12 +344,8 @@ macro_rules! connection {
                 self.recv()
             }
 
-            fn end(&mut self) -> Arc<Ended<$message>> {
-                // The peer has finished, or this has ended: there is nobody to answer any more.
-                self.start_close();
-                let ended = Self::end(self);
-                self.closed();
-                ended
+            fn end(self) -> Arc<Ended<$message>> {
+                Self::close(self)
             }
 
             fn close(sender: &Self::Sender) {
@@ -403,11 +394,8 @@ impl<F: HeadFormat> Source for Gathering<F> {
         })
     }
 
-    fn end(&mut self) -> Arc<Ended<Whole<F::Head>>> {
-        self.connection.start_close();
-        let ended = self.connection.end();
-        self.connection.closed();
-        ended
+    fn end(self) -> Arc<Ended<Whole<F::Head>>> {
+        self.connection.close()
     }
 
     fn close(sender: &Self::Sender) {
