@@ -1,11 +1,16 @@
-//! What strict headers ask beyond JSON's grammar: bounded nesting, no lone surrogates.
+//! What headers ask beyond JSON's grammar: bounded nesting, and no lone surrogates, or none that are left.
 
+use alloc::borrow::Cow;
 use alloc::format;
+use alloc::string::String;
+use core::fmt::Write;
 
 use crate::error::{Code, Error};
 
 /// How deep a header may nest, itself included.
 pub const MAX_DEPTH: usize = 64;
+/// The length of an escape sequence of four digits, in bytes.
+const ESCAPE_LEN: usize = 6;
 
 /// Checks nesting and surrogates of JSON text, whose grammar is checked elsewhere.
 ///
@@ -44,6 +49,37 @@ pub fn check(text: &str, max_depth: usize) -> Result<(), Error> {
     Ok(())
 }
 
+/// Has lone surrogates stand as the text of their escape sequences: six characters each, a backslash among them.
+///
+/// ```
+/// use heartwire_core::wire::json::escape_lone_surrogates;
+///
+/// assert_eq!(escape_lone_surrogates(r#"{"a": "x\uDC80"}"#), r#"{"a": "x\\udc80"}"#);
+/// ```
+#[must_use]
+pub fn escape_lone_surrogates(text: &str) -> Cow<'_, str> {
+    let mut bytes = Bytes { rest: text.as_bytes(), len: text.len() };
+    let (mut escaped, mut copied) = (String::new(), 0_usize);
+    while let Some(byte) = bytes.next() {
+        // None stands outside of a string, or the grammar refuses it.
+        if byte != b'\\' {
+            continue;
+        }
+        let at = bytes.last_at();
+        if let Some(unit) = bytes.take_escaped() {
+            escaped.push_str(text.get(copied..at).unwrap_or_default());
+            // Writing to a string does not fail.
+            let _ = write!(escaped, "\\\\u{unit:04x}");
+            copied = at.saturating_add(ESCAPE_LEN);
+        }
+    }
+    if copied == 0 {
+        return text.into();
+    }
+    escaped.push_str(text.get(copied..).unwrap_or_default());
+    escaped.into()
+}
+
 /// Goes to the end of a string whose opening quote was taken.
 fn check_string(bytes: &mut Bytes<'_>) -> Result<(), Error> {
     while let Some(byte) = bytes.next() {
@@ -54,17 +90,7 @@ fn check_string(bytes: &mut Bytes<'_>) -> Result<(), Error> {
             continue;
         }
         let at = bytes.last_at();
-        // What follows a backslash is taken with it: it may be a quote.
-        if bytes.next() != Some(b'u') {
-            continue;
-        }
-        let Some(unit) = bytes.hex4() else { continue };
-        let lone = match unit {
-            0xD800..=0xDBFF => !bytes.take_low_surrogate(),
-            0xDC00..=0xDFFF => true,
-            _ => false,
-        };
-        if lone {
+        if let Some(unit) = bytes.take_escaped() {
             return Err(Error::new(
                 Code::InvalidHeader,
                 format!("a lone surrogate \\u{unit:04x} at byte {at}"),
@@ -103,6 +129,20 @@ impl Bytes<'_> {
         }
         self.rest = rest;
         Some(unit)
+    }
+
+    /// Takes what follows a backslash, which may be a quote. Gives a lone surrogate, if it is one.
+    fn take_escaped(&mut self) -> Option<u16> {
+        if self.next() != Some(b'u') {
+            return None;
+        }
+        let unit = self.hex4()?;
+        let lone = match unit {
+            0xD800..=0xDBFF => !self.take_low_surrogate(),
+            0xDC00..=0xDFFF => true,
+            _ => false,
+        };
+        lone.then_some(unit)
     }
 
     /// Takes the second half of a surrogate pair, if that is what follows.
@@ -172,10 +212,26 @@ mod tests {
     }
 
     #[test]
+    fn lone_surrogates_are_escaped_and_nothing_else_is() {
+        for (text, escaped) in [
+            (r#"{"a": "\udc80"}"#, r#"{"a": "\\udc80"}"#),
+            (r#"{"é\uD800é": "\uDFFF\uD800x"}"#, r#"{"é\\ud800é": "\\udfff\\ud800x"}"#),
+            (r#"["\ud800\ud83d\ude00\\\udc00"]"#, r#"["\\ud800\ud83d\ude00\\\\udc00"]"#),
+        ] {
+            assert_eq!(escape_lone_surrogates(text), escaped);
+            // What is escaped is escaped once.
+            assert_eq!(escape_lone_surrogates(escaped), escaped);
+        }
+        let none = escape_lone_surrogates(r#"{"a": "\ud83d\ude00\\udc80"}"#);
+        assert!(matches!(none, Cow::Borrowed(_)), "{none}");
+    }
+
+    #[test]
     fn text_that_is_not_json_does_no_harm() {
         for text in
             ["", "\"", "\"\\", "\"\\u", "\"\\ud8", "\"\\ud800\\", "}}}]]]", "\"\\uzzzz\"", "\u{1f600}"]
         {
+            let _ = check(&escape_lone_surrogates(text), 64);
             let _ = check(text, 64);
         }
     }

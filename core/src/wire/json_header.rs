@@ -23,7 +23,7 @@ use bytes::{Buf, BufMut, BytesMut};
 use serde::Deserialize;
 
 use super::body::{Bodied, BodyHead, HeadFormat};
-use super::json::{MAX_DEPTH, check};
+use super::json::{MAX_DEPTH, check, escape_lone_surrogates};
 use crate::error::{Code, Error};
 
 /// The longest header, in bytes.
@@ -86,6 +86,10 @@ pub struct Head {
     pub size: u64,
     /// The file's name, with `/` between folders; empty for a text that is no file. A receiver must not trust
     /// it.
+    ///
+    /// Programs in Python write a byte of a name that is not UTF-8 as a lone surrogate. One that was received stands
+    /// here as the six characters that stood on the wire, `\udc80`, digits in lower case. It is sent as these
+    /// characters, too: not as a surrogate.
     pub filename: String,
 }
 
@@ -176,12 +180,13 @@ fn parse(header: &[u8]) -> Result<Head, Error> {
     let invalid = |detail| Error::new(Code::InvalidHeader, detail);
     let text = core::str::from_utf8(header)
         .map_err(|error| invalid(format!("not UTF-8 at byte {}", error.valid_up_to())))?;
-    check(text, MAX_DEPTH)?;
+    let text = escape_lone_surrogates(text);
+    check(&text, MAX_DEPTH)?;
     if !text.trim_start().starts_with('{') {
         return Err(invalid("not a JSON object".into()));
     }
     let Keys { r#type, size, filename } =
-        serde_json::from_str(text).map_err(|error| invalid(format!("{error}")))?;
+        serde_json::from_str(&text).map_err(|error| invalid(format!("{error}")))?;
     Ok(Head { kind: Kind::parse(&r#type), size, filename })
 }
 
@@ -257,6 +262,18 @@ mod tests {
     }
 
     #[test]
+    fn lone_surrogates_stand_as_they_were_written() {
+        for (name, json) in [
+            (r"a\udc80/\udcff.txt", r#"{"type": "UNKNOWN", "size": 7, "filename": "a\udc80/\uDCFF.txt"}"#),
+            (r"\ud800é", r#"{"type": "UNKNOWN", "size": 7, "filename": "\ud800\u00e9"}"#),
+            ("\u{1f600}", r#"{"type": "UNKNOWN", "size": 7, "filename": "\ud83d\ude00"}"#),
+            ("a", r#"{"type": "\udc80", "size": 7, "filename": "a", "\ud800": ["\udc80"], "\ud800": 1}"#),
+        ] {
+            assert_eq!(parsed(json), Ok(head(name)), "{json}");
+        }
+    }
+
+    #[test]
     fn what_is_no_header_is_refused() {
         for json in [
             "",
@@ -272,8 +289,8 @@ mod tests {
             r#"{"type": "TEXT", "size": -0, "filename": ""}"#,
             r#"{"type": "TEXT", "size": 1, "size": 2, "filename": ""}"#,
             r#"{"type": "TEXT", "size": 1, "\u0073ize": 1, "filename": ""}"#,
-            r#"{"type": "TEXT", "size": 1, "filename": "\ud800"}"#,
-            r#"{"type": "TEXT", "size": 1, "filename": "", "x": "\ud800"}"#,
+            r#"{"type": "TEXT", "size": 1, "filename": "\ud80"}"#,
+            r#"{"type": "TEXT", "size": 1, "filename": "", "\ud800": 1"#,
             r#"{"type": "TEXT", "size": 1, "filename": ""} x"#,
         ] {
             assert_eq!(parsed(json), Err(Code::InvalidHeader), "{json}");

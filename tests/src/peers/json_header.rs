@@ -153,10 +153,35 @@ pub fn read_head(from: &mut impl Read) -> io::Result<Option<Header>> {
     }
     let json = whole(from, len.into(), PIECE)?;
     let invalid = || refused("invalid-header");
-    let value: Value = serde_json::from_slice(&json).map_err(|_| invalid())?;
+    let json = String::from_utf8(json).map_err(|_| invalid())?;
+    let value: Value = serde_json::from_str(&without_lone_surrogates(&json)).map_err(|_| invalid())?;
     let text = |key: &str| value[key].as_str().ok_or_else(invalid);
     let size = value["size"].as_u64().ok_or_else(invalid)?;
     Ok(Some(Header::new(text("type")?, size, text("filename")?)))
+}
+
+/// The same JSON with a second backslash before each lone surrogate, which Python takes, and serde does not.
+fn without_lone_surrogates(json: &str) -> String {
+    let unit = |at: usize| {
+        let digits = json.get(at..)?.strip_prefix(r"\u")?.get(..4)?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let (mut out, mut at) = (String::new(), 0);
+    while let Some(char) = json[at..].chars().next() {
+        let len = match (unit(at), unit(at + 6)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(lone @ 0xD800..=0xDFFF), _) => {
+                out.push_str(&format!(r"\\u{lone:04x}"));
+                at += 6;
+                continue;
+            }
+            _ if char == '\\' => 1 + json[at + 1..].chars().next().map_or(0, char::len_utf8),
+            _ => char.len_utf8(),
+        };
+        out.push_str(&json[at..at + len]);
+        at += len;
+    }
+    out
 }
 
 /// The next message, its payload held whole.
@@ -283,6 +308,14 @@ mod tests {
     fn any_header_can_be_made() {
         let mut bytes = &head(br#"{"filename":"x","size":7,"type":"OTHER"}"#)[..];
         assert_eq!(read_head(&mut bytes).unwrap(), Some(Header::new("OTHER", 7, "x")));
+    }
+
+    #[test]
+    fn names_that_are_not_utf8_are_read() {
+        let json =
+            br#"{"type": "\ud83d\ude00", "size": 0, "filename": "\udc80\\\uDCFF\\udc80", "\ud800": 1}"#;
+        let header = read_head(&mut &head(json)[..]).unwrap();
+        assert_eq!(header, Some(Header::new("\u{1f600}", 0, r"\udc80\\udcff\udc80")));
     }
 
     /// As Python 3 writes them.
