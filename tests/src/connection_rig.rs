@@ -227,18 +227,21 @@ pub struct ConnectionRig<C: Subject> {
     lends: bool,
     tx: TransmitQueue,
     more: VecDeque<Event<C>>,
+    /// The end of the stream confirms something, and the application has not asked for it.
+    unconfirmed: bool,
 }
 
 impl<C: Subject> ConnectionRig<C> {
     /// A machine of either role; `timed`: with the timeouts that are off by default.
     #[must_use]
     pub fn new(role: Role, timed: bool) -> Self {
-        Self::with_rates(role, timed, false)
+        Self::with_rates(role, timed, false, false)
     }
 
-    /// The same; `rates`: of messages and of bytes, so low that few operations reach them.
+    /// The same; `rates`: of messages and of bytes, so low that few operations reach them; `confirms`: the end of the
+    /// stream does.
     #[must_use]
-    pub fn with_rates(role: Role, timed: bool, rates: bool) -> Self {
+    pub fn with_rates(role: Role, timed: bool, rates: bool, confirms: bool) -> Self {
         let [message_rate, byte_rate] = low_rates(rates);
         let time = |seconds| timed.then_some(Duration::from_secs(seconds));
         let config = Config::builder()
@@ -249,6 +252,7 @@ impl<C: Subject> ConnectionRig<C> {
             .byte_rate(byte_rate)
             .idle_timeout(time(30))
             .progress_timeout(time(10))
+            .end_confirms(confirms)
             .build()
             .expect("a configuration");
         let now = Instant::ZERO + Duration::from_secs(10_000);
@@ -271,6 +275,7 @@ impl<C: Subject> ConnectionRig<C> {
             lends: false,
             tx: TransmitQueue::new(),
             more: VecDeque::new(),
+            unconfirmed: confirms,
         }
     }
 
@@ -475,10 +480,12 @@ impl<C: Subject> ConnectionRig<C> {
 
     fn give(&mut self, command: CommandOf<C>) -> Result<Ticket, Why> {
         let kept = command.clone();
-        self.pump.handle_command(self.now, command).map_err(|refused| {
+        let done = self.pump.handle_command(self.now, command).map_err(|refused| {
             assert_eq!(refused.command, kept, "handed back whole");
             refused.why
-        })
+        });
+        self.unconfirmed &= done.is_err() || !matches!(kept, Command::Finish | Command::Close);
+        done
     }
 
     fn transmit(&mut self, most: usize) -> usize {
@@ -579,6 +586,12 @@ impl<C: Subject> ConnectionRig<C> {
                 self.accepted.len()
             );
         }
+        // What the peer sent wrong ends as ever: there is nothing to confirm.
+        let refused = machine.ended().is_some_and(|ended| ended.code.fault() == Fault::Peer);
+        assert!(
+            interest.close != Close::AfterFlush || !self.unconfirmed || refused,
+            "nobody asked for the end of the stream"
+        );
         if interest.close == Close::Now {
             assert_eq!((interest.read, interest.write, interest.deadline), (0, false, None), "{interest:?}");
         }
@@ -661,6 +674,9 @@ impl<C: Subject> ConnectionRig<C> {
         assert!(unsent.next().is_none());
         assert_eq!(sent, machine.stats().messages_sent, "{ended:?}");
         assert!(!ended.told || ended.unsent.is_empty());
+        // Who sent nothing has nothing to be told.
+        let refused = ended.code.fault() == Fault::Peer;
+        assert!(!ended.told || !self.unconfirmed || self.fed.is_empty() || refused, "{ended}");
         // What was written is what was asked for, in this order.
         let (items, _) = decode::<C>(&C::settings(), [&self.written[..]]);
         let mut trace = Vec::new();

@@ -16,15 +16,15 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// The role, whether it has timeouts, rates, whether it is driven as drivers do, whether it is cut in the end; what is
-/// done.
-fn run() -> impl Strategy<Value = ([bool; 5], Vec<Op>)> {
-    (any::<[bool; 5]>(), vec(op(), 0..150))
+/// The role, whether it has timeouts, rates, whether its end confirms, whether it is driven as drivers do, whether it is
+/// cut in the end; what is done.
+fn run() -> impl Strategy<Value = ([bool; 6], Vec<Op>)> {
+    (any::<[bool; 6]>(), vec(op(), 0..150))
 }
 
-fn check<C: Subject>(([server, timed, rates, lends, cut], ops): ([bool; 5], Vec<Op>)) {
+fn check<C: Subject>(([server, timed, rates, confirms, lends, cut], ops): ([bool; 6], Vec<Op>)) {
     let role = if server { Role::Server } else { Role::Client };
-    let mut rig = ConnectionRig::<C>::with_rates(role, timed, rates).lending(lends);
+    let mut rig = ConnectionRig::<C>::with_rates(role, timed, rates, confirms).lending(lends);
     ops.iter().for_each(|op| rig.apply(op));
     rig.finish(cut);
 }

@@ -18,6 +18,12 @@ fn machine() -> Machine {
     Lone::client(Config::default(), &Settings::with_limit(100))
 }
 
+/// A machine whose end of stream tells the peer that everything was dealt with.
+fn confirming() -> Machine {
+    let config = Config::builder().end_confirms(true).build().unwrap();
+    Lone::client(config, &Settings::with_limit(100))
+}
+
 /// A machine whose peer takes nothing of what it has to say.
 fn stuck() -> Machine {
     let mut machine = machine();
@@ -68,6 +74,28 @@ fn states() -> Vec<(&'static str, Machine)> {
     add("draining", machine(), Machine::close);
     add("write failed", very_stuck(), Machine::write_fails);
     add("ended", machine(), |m| m.cut(Cut::Aborted));
+    add("confirming", confirming(), |_| {});
+    add("confirming, peer finished without a word", confirming(), Machine::eof);
+    add("confirming, something received", confirming(), |m| m.feed(b"x\n"));
+    add("confirming, peer finished", confirming(), |m| {
+        m.feed(b"x\n");
+        m.eof();
+    });
+    add("confirming, something received, stopping", confirming(), |m| {
+        m.feed(b"x\n");
+        stop(m);
+    });
+    add("confirming, peer finished, stopping, output waits", confirming(), |m| {
+        m.side.hold_output = true;
+        m.send(line("queued"));
+        m.feed(b"x\n");
+        m.eof();
+        stop(m);
+    });
+    add("confirming, finished, something received", confirming(), |m| {
+        m.finish();
+        m.feed(b"x\n");
+    });
     states
 }
 
@@ -79,6 +107,7 @@ const INPUTS: &[(&str, Act)] = &[
     ("send", |m| command(m, Command::Send(line("more")))),
     ("finish", |m| command(m, Command::Finish)),
     ("close", |m| command(m, Command::Close)),
+    ("stop", |m| command(m, Command::Stop)),
     ("fail", |m| command(m, Command::Fail { code: Code::TooSlow, detail: "said".into() })),
     ("a line", |m| quiet(m, |m| m.feed(b"hello\n"))),
     ("half a line", |m| quiet(m, |m| m.feed(b"hello"))),
@@ -119,6 +148,10 @@ const INPUTS: &[(&str, Act)] = &[
     ("2 s pass", |m| quiet(m, |m| m.seconds(2))),
     ("4 s pass", |m| quiet(m, |m| m.seconds(4))),
 ];
+
+fn stop(machine: &mut Machine) {
+    assert_eq!(command(machine, Command::Stop), None);
+}
 
 fn command(machine: &mut Machine, command: CommandOf<Lines>) -> Option<Why> {
     machine.command(command).err().map(|refused| refused.why)

@@ -44,6 +44,10 @@ pub enum Command<M, H> {
     /// Close as soon as no answer is owed (by a server of sealed packets; otherwise at once): what a server that
     /// stops asks of its connections. As with [`Close`](Self::Close), a message that is being given piece by piece is
     /// given up.
+    ///
+    /// Where the [end of our stream confirms](super::Config::end_confirms) what the peer sent, it is the application
+    /// that ends a connection on which something was received; until it does, everything goes on. One on which nothing
+    /// was received ends at once, and confirms nothing.
     Stop,
     /// Give the connection up at once, for this reason. The peer is told nothing.
     Fail {

@@ -30,6 +30,22 @@ config! {
         /// How many bytes are received a second, and at once; none by default: as many as come. Above it reading
         /// pauses. Bytes are those on the wire.
         byte_rate: Option<Rate> = None;
+        /// Whether the end of our stream tells the peer that everything it sent was dealt with: false by default. For
+        /// who receives in a protocol that has no other acknowledgement, as files with JSON headers.
+        ///
+        /// With it our stream ends only because the application [finishes](super::Command::Finish) or
+        /// [closes](super::Command::Close), which it does when it has dealt with everything; or because the peer's own is
+        /// refused or cut short, after which there is nothing left to confirm. Whatever else ends the connection (a time
+        /// that runs out, a dropped handle, a newcomer too many) ends it at once: nothing that is queued leaves, and
+        /// [`told`](super::Ended::told) is false. [`Stop`](super::Command::Stop) waits for the application.
+        ///
+        /// The machine can't keep a transport from ending the stream when it is dropped. heartwire's adapters have TCP
+        /// connections that they accept or make themselves, those under TLS too, reset instead, also when the process
+        /// is killed; that takes one more file descriptor for each. Unix sockets have no reset: there they write the
+        /// byte `0xff` before the stream ends, which no protocol begins with. That is not done for a process that is
+        /// killed: over a Unix socket it can't be told from one that has confirmed. Nor is a transport covered that the
+        /// application made itself.
+        end_confirms: bool = false;
     }
     ranged {
         /// See `progress_timeout`, and `flush_timeout`, in bytes: 4 KiB by default.

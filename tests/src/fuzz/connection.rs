@@ -27,8 +27,8 @@ pub fn connection(data: &[u8]) {
 
 fn run<C: Subject>(first: u8, mut rest: &[u8]) {
     let role = if first & 4 == 0 { Role::Client } else { Role::Server };
-    let mut rig =
-        ConnectionRig::<C>::with_rates(role, first & 8 != 0, first & 32 != 0).lending(first & 16 != 0);
+    let mut rig = ConnectionRig::<C>::with_rates(role, first & 8 != 0, first & 32 != 0, first & 64 != 0)
+        .lending(first & 16 != 0);
     while let Some(op) = next(&mut rest) {
         rig.apply(&op);
     }

@@ -25,8 +25,23 @@ impl<C: Codec> Connection<C> {
 
     /// Closes if that was asked for and no answer is owed, or none can be given.
     fn stop_if_answered(&mut self, now: Instant) {
-        if self.stopping && !self.state.is_closing() && !self.write_dead && !self.owes() {
+        if !self.stopping || self.state.is_closing() || self.write_dead || self.owes() {
+            return;
+        }
+        if self.state != State::Open || !self.config.end_confirms() {
             self.close(now);
+        } else if self.stats.bytes_received == 0 {
+            self.stop_unheard(now);
+        }
+    }
+
+    /// Nothing was received. Something may be on its way, though, and the end of our stream would confirm that.
+    fn stop_unheard(&mut self, now: Instant) {
+        if self.eof.is_some() {
+            self.close(now);
+        } else {
+            let detail = "this side stopped before anything was received";
+            self.end(Ending::new(EndedBy::Local, Code::Aborted, detail), false);
         }
     }
 
@@ -87,14 +102,34 @@ impl<C: Codec> Connection<C> {
         self.begin_closing(now, ending, true);
     }
 
-    /// Something is refused, or has run out: the connection ends without a word about it.
+    /// Something has run out, or can't go on: the connection ends without a word about it.
     pub(super) fn refuse(&mut self, now: Instant, error: &Error) {
-        if self.state.understands() {
-            // Where writing failed, that is why it ends, whatever was still to be read.
-            let known = if self.write_dead { self.ending.take() } else { None };
-            let refused = || Ending::new(EndedBy::Local, error.code(), error.detail());
-            self.begin_closing(now, known.unwrap_or_else(refused), false);
+        if !self.state.understands() {
+            return;
         }
+        if self.config.end_confirms() {
+            // The end of our stream would say that everything was dealt with.
+            let ending = self.refusal(error);
+            self.ending = None;
+            self.end(ending, false);
+        } else {
+            self.refuse_input(now, error);
+        }
+    }
+
+    /// What arrived is refused: the connection ends without a word about it. Who sent that is not at the end of what it
+    /// had to send, and takes the end of our stream for nothing else.
+    pub(super) fn refuse_input(&mut self, now: Instant, error: &Error) {
+        if self.state.understands() {
+            let ending = self.refusal(error);
+            self.begin_closing(now, ending, false);
+        }
+    }
+
+    fn refusal(&mut self, error: &Error) -> Ending {
+        // Where writing failed, that is why it ends, whatever was still to be read.
+        let known = if self.write_dead { self.ending.take() } else { None };
+        known.unwrap_or_else(|| Ending::new(EndedBy::Local, error.code(), error.detail()))
     }
 
     fn begin_closing(&mut self, now: Instant, ending: Ending, heard: bool) {

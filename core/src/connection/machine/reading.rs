@@ -94,7 +94,7 @@ impl<C: Codec> Connection<C> {
             match self.codec.decode(rx) {
                 Ok(None) => break,
                 Ok(Some(item)) => self.receive(now, item),
-                Err(error) => self.refuse(now, &error),
+                Err(error) => self.refuse_input(now, &error),
             }
             if before.saturating_sub(rx.len()) > LARGE {
                 // What follows must not keep its block alive.
@@ -149,7 +149,7 @@ impl<C: Codec> Connection<C> {
                     self.inbox.push(Event::Finished);
                 }
             }
-            Err(error) => self.refuse(now, &error),
+            Err(error) => self.refuse_input(now, &error),
         }
         rx.clear();
     }
