@@ -21,7 +21,7 @@ const ADAPTERS: [(&str, &str, &str); 4] = [
 const TRANSPORTS: [(&str, &str); 3] = [("TCP", "tcp"), ("Unix", "unix"), ("memory", "memory")];
 
 /// What is guaranteed: in words, and by the tests of which modules.
-const GUARANTEES: [(&str, &[&str]); 11] = [
+const GUARANTEES: [(&str, &[&str]); 12] = [
     ("sessions: messages of any size and streams, both ways at once", &["both_ways"]),
     ("backpressure from end to end, in bounded memory", &["flow"]),
     ("heartbeats go on while the application is busy", &["heartbeat"]),
@@ -32,6 +32,7 @@ const GUARANTEES: [(&str, &[&str]); 11] = [
     ("the other four protocols", &["connections::both_ways", "connections::transport", "connections"]),
     ("the other protocols: half-close", &["connections::half_close"]),
     ("the other protocols: limits, stop", &["connections::limits", "connections::shutdown"]),
+    ("the other protocols: an end that confirms is told from every other", &["confirmed"]),
     ("a future may be dropped at any await", &["cancel", "connections::cancel"]),
 ];
 

@@ -14,6 +14,7 @@ use crate::socket::Socket;
 use async_std::os::unix::net::{UnixListener, UnixStream};
 use heartwire_futures::{Clock, Io, Sleep};
 use heartwire_std::handle::Endpoints;
+use heartwire_std::reset::ResetGuard;
 use heartwire_std::runtime::{AsyncRuntime, Runtime, tcp_endpoints};
 
 /// async-std's executor.
@@ -62,6 +63,15 @@ impl Runtime for AsyncStd {
         // That it fails is no reason to fail.
         let _ = stream.set_nodelay(true);
         tcp_endpoints(stream.local_addr(), stream.peer_addr())
+    }
+
+    fn reset_guard(Io(Socket(stream)): &Self::Tcp) -> io::Result<ResetGuard> {
+        ResetGuard::new(stream)
+    }
+
+    #[cfg(unix)]
+    fn unix_reset_guard(Io(Socket(stream)): &Self::Unix) -> io::Result<ResetGuard> {
+        ResetGuard::new(stream)
     }
 
     #[cfg(unix)]

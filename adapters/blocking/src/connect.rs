@@ -8,6 +8,7 @@ use heartwire_core::role::Role;
 use heartwire_std::address::Address;
 use heartwire_std::connect::make;
 use heartwire_std::handle::Endpoints;
+use heartwire_std::reset::ResetGuard;
 use heartwire_std::runtime::{Drive, Runtime};
 use heartwire_std::session::ConnectError;
 
@@ -46,13 +47,15 @@ pub fn connect<V: Blocking>(address: &Address, options: &V) -> Result<V::Blockin
         Address::Tcp { host, port } => {
             let stream = Io(connect_tcp(host, *port, limit).map_err(failed)?);
             let endpoints = Threads::tcp_endpoints(&stream);
-            over(stream, endpoints, Role::Client, options)
+            let guard = options.end_confirms().then(|| Threads::reset_guard(&stream)).transpose();
+            over(stream, endpoints, guard.map_err(failed)?, Role::Client, options)
         }
         #[cfg(unix)]
         Address::Unix(path) => {
-            let stream = connect_unix(path, limit).map_err(failed)?;
+            let stream = Io(connect_unix(path, limit).map_err(failed)?);
             let endpoints = Endpoints { local: None, peer: Some(address.clone()) };
-            over(Io(stream), endpoints, Role::Client, options)
+            let guard = options.end_confirms().then(|| Threads::unix_reset_guard(&stream)).transpose();
+            over(stream, endpoints, guard.map_err(failed)?, Role::Client, options)
         }
         Address::Tls { .. } => Err(failed(io::Error::new(io::ErrorKind::Unsupported, NO_TLS))),
         #[allow(unreachable_patterns)]
@@ -66,7 +69,7 @@ pub fn connect<V: Blocking>(address: &Address, options: &V) -> Result<V::Blockin
 ///
 /// [`ConnectError`]: the handshake did not come to its end; it says why.
 pub fn connect_io<S: Socket, V: Blocking>(socket: S, options: &V) -> Result<V::BlockingHandle, ConnectError> {
-    over(Io(socket), Endpoints::default(), Role::Client, options)
+    over(Io(socket), Endpoints::default(), None, Role::Client, options)
 }
 
 /// The server's side over a socket that is connected, for who accepts connections himself.
@@ -75,16 +78,17 @@ pub fn connect_io<S: Socket, V: Blocking>(socket: S, options: &V) -> Result<V::B
 ///
 /// [`ConnectError`]: the handshake did not come to its end; it says why.
 pub fn accept_io<S: Socket, V: Blocking>(socket: S, options: &V) -> Result<V::BlockingHandle, ConnectError> {
-    over(Io(socket), Endpoints::default(), Role::Server, options)
+    over(Io(socket), Endpoints::default(), None, Role::Server, options)
 }
 
 fn over<V: Blocking>(
     transport: impl Drive<Threads>,
     endpoints: Endpoints,
+    guard: Option<ResetGuard>,
     role: Role,
     options: &V,
 ) -> Result<V::BlockingHandle, ConnectError> {
-    block_on(make::<Threads, _, V>(transport, endpoints, role, options)).map(V::wrap)
+    block_on(make::<Threads, _, V>(transport, endpoints, guard, role, options)).map(V::wrap)
 }
 
 fn connect_tcp(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {

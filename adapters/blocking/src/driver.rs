@@ -13,7 +13,9 @@ use heartwire_core::time::Instant as MachineInstant;
 use heartwire_std::driver::read_through;
 use heartwire_std::driver::threads::{Next, Reading, Writing};
 use heartwire_std::handle::{Commands, Endpoints, Events, start_threads};
+use heartwire_std::reset::ResetGuard;
 use heartwire_std::runtime::{Drive, said};
+use parking_lot::Mutex;
 
 use crate::runtime::Threads;
 use crate::socket::Socket;
@@ -34,6 +36,7 @@ impl<S: Socket> Drive<Threads> for Io<S> {
     fn drive<P>(
         self,
         endpoints: Endpoints,
+        guard: Option<ResetGuard>,
         make: impl FnOnce(MachineInstant) -> P,
     ) -> (Commands<P>, Events<P>)
     where
@@ -44,51 +47,84 @@ impl<S: Socket> Drive<Threads> for Io<S> {
         if let Err(error) = self.0.prepare() {
             reading.fail(&error);
         }
-        let socket = Arc::new(self.0);
-        start("heartwire read", Arc::clone(&socket), reading);
-        start("heartwire write", socket, writing);
+        let link = Arc::new(Link { socket: self.0, guard: Mutex::new(guard) });
+        start("heartwire read", Arc::clone(&link), reading);
+        start("heartwire write", link, writing);
         (commands, events)
+    }
+}
+
+/// What both threads hold, and close by letting go of it.
+struct Link<S> {
+    socket: S,
+    /// Has the connection reset unless it ends in order.
+    guard: Mutex<Option<ResetGuard>>,
+}
+
+impl<S: Socket> Link<S> {
+    /// Ends the writing half in order.
+    fn close_writing(&self) {
+        self.release();
+        // An error here means that the peer is gone; reading will tell.
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    fn release(&self) {
+        if let Some(guard) = self.guard.lock().take() {
+            guard.release();
+        }
+    }
+
+    /// Has the other half return from what it waits in; a write does that soon by itself.
+    fn leave(&self) {
+        // To shut down the writing half would look to the peer like an end in order.
+        let reset = self.guard.lock().is_some();
+        // It fails where the peer is gone.
+        let _ = self.socket.shutdown(if reset { Shutdown::Read } else { Shutdown::Both });
     }
 }
 
 /// A half of a driver, in its thread.
 trait Half: Send + 'static {
-    fn run(&mut self, socket: &impl Socket) -> io::Result<()>;
+    fn run(&mut self, link: &Link<impl Socket>) -> io::Result<()>;
+    fn ended_in_order(&self) -> bool;
     fn give_up(&self, error: &io::Error);
 }
 
-fn start<S: Socket, H: Half>(name: &str, socket: Arc<S>, half: H) {
+fn start<S: Socket, H: Half>(name: &str, link: Arc<Link<S>>, half: H) {
     // Handed over when there is a thread, so that they are not lost where there is none.
-    let (give, take) = mpsc::sync_channel::<(Arc<S>, H)>(1);
+    let (give, take) = mpsc::sync_channel::<(Arc<Link<S>>, H)>(1);
     let thread = thread::Builder::new().name(name.into()).spawn(move || {
-        if let Ok((socket, mut half)) = take.recv() {
-            let run = catch_unwind(AssertUnwindSafe(|| half.run(&*socket)));
+        if let Ok((link, mut half)) = take.recv() {
+            let run = catch_unwind(AssertUnwindSafe(|| half.run(&link)));
             let failed = |panic: Box<dyn std::any::Any + Send>| {
                 Err(io::Error::other(format!("the connection's thread panicked: {}", said(&*panic))))
             };
-            leave(socket, half, run.unwrap_or_else(failed));
+            leave(link, half, run.unwrap_or_else(failed));
         }
     });
     let (result, back) = match thread {
-        Ok(_) => (Ok(()), give.send((socket, half)).err().map(|unsent| unsent.0)),
+        Ok(_) => (Ok(()), give.send((link, half)).err().map(|unsent| unsent.0)),
         Err(error) => {
             let text = format!("no thread could be started for the connection: {error}");
-            (Err(io::Error::new(error.kind(), text)), Some((socket, half)))
+            (Err(io::Error::new(error.kind(), text)), Some((link, half)))
         }
     };
-    if let Some((socket, half)) = back {
-        leave(socket, half, result);
+    if let Some((link, half)) = back {
+        leave(link, half, result);
     }
 }
 
 /// The transport goes before its half: who hears that the connection is closed finds it closed.
-fn leave<S: Socket, H: Half>(socket: Arc<S>, half: H, result: io::Result<()>) {
+fn leave<S: Socket, H: Half>(link: Arc<Link<S>>, half: H, result: io::Result<()>) {
     if let Err(error) = result {
         half.give_up(&error);
     }
-    // It fails where the peer is gone. The other half returns from what it waits in.
-    let _ = socket.shutdown(Shutdown::Both);
-    drop(socket);
+    if half.ended_in_order() {
+        link.release();
+    }
+    link.leave();
+    drop(link);
     drop(half);
 }
 
@@ -96,16 +132,16 @@ impl<P> Half for Reading<P>
 where
     P: Protocol<Command: Send, Event: Send> + Send + 'static,
 {
-    fn run(&mut self, socket: &impl Socket) -> io::Result<()> {
+    fn run(&mut self, link: &Link<impl Socket>) -> io::Result<()> {
         let mut patience = Patience::default();
         loop {
             match self.step() {
                 Next::Read { max, until } => {
                     if let Some(timeout) = patience.change(until.map(remaining)) {
-                        socket.set_read_timeout(timeout)?;
+                        link.socket.set_read_timeout(timeout)?;
                     }
                     self.read(max, |rx, max| {
-                        let came = read_through(rx, max, |into| in_time(socket.read(into)));
+                        let came = read_through(rx, max, |into| in_time(link.socket.read(into)));
                         patience.timed_out = came.is_pending();
                         came
                     });
@@ -114,6 +150,10 @@ where
                 Next::Write | Next::CloseWriting | Next::Close => return Ok(()),
             }
         }
+    }
+
+    fn ended_in_order(&self) -> bool {
+        self.ended_in_order()
     }
 
     fn give_up(&self, error: &io::Error) {
@@ -125,22 +165,28 @@ impl<P> Half for Writing<P>
 where
     P: Protocol<Command: Send, Event: Send> + Send + 'static,
 {
-    fn run(&mut self, socket: &impl Socket) -> io::Result<()> {
-        socket.set_write_timeout(Some(WRITE))?;
+    fn run(&mut self, link: &Link<impl Socket>) -> io::Result<()> {
+        link.socket.set_write_timeout(Some(WRITE))?;
         loop {
             match self.step() {
                 Next::Write => {
-                    self.write(|slices| in_time(socket.write_vectored(slices)), || in_time(socket.flush()));
+                    self.write(
+                        |slices| in_time(link.socket.write_vectored(slices)),
+                        || in_time(link.socket.flush()),
+                    );
                 }
                 Next::CloseWriting => {
-                    // An error here means that the peer is gone; reading will tell.
-                    let _ = socket.shutdown(Shutdown::Write);
+                    link.close_writing();
                     self.writing_closed();
                 }
                 Next::Park(until) => wait(until),
                 Next::Read { .. } | Next::Close => return Ok(()),
             }
         }
+    }
+
+    fn ended_in_order(&self) -> bool {
+        self.ended_in_order()
     }
 
     fn give_up(&self, error: &io::Error) {

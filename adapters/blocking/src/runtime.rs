@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 
 use heartwire_std::handle::Endpoints;
+use heartwire_std::reset::ResetGuard;
 use heartwire_std::runtime::{Runtime, tcp_endpoints};
 
 use crate::driver::Io;
@@ -54,6 +55,15 @@ impl Runtime for Threads {
         // That it fails is no reason to fail.
         let _ = stream.set_nodelay(true);
         tcp_endpoints(stream.local_addr(), stream.peer_addr())
+    }
+
+    fn reset_guard(Io(stream): &Self::Tcp) -> io::Result<ResetGuard> {
+        ResetGuard::new(stream)
+    }
+
+    #[cfg(unix)]
+    fn unix_reset_guard(Io(stream): &Self::Unix) -> io::Result<ResetGuard> {
+        ResetGuard::new(stream)
     }
 
     #[cfg(unix)]

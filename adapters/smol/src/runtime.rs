@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use heartwire_futures::{Clock, Io, Sleep};
 use heartwire_std::handle::Endpoints;
+use heartwire_std::reset::ResetGuard;
 use heartwire_std::runtime::{AsyncRuntime, Runtime, tcp_endpoints};
 #[cfg(unix)]
 use smol::net::unix::{UnixListener, UnixStream};
@@ -58,6 +59,15 @@ impl Runtime for Smol {
         // That it fails is no reason to fail.
         let _ = stream.set_nodelay(true);
         tcp_endpoints(stream.local_addr(), stream.peer_addr())
+    }
+
+    fn reset_guard(Io(stream): &Self::Tcp) -> io::Result<ResetGuard> {
+        ResetGuard::new(stream)
+    }
+
+    #[cfg(unix)]
+    fn unix_reset_guard(Io(stream): &Self::Unix) -> io::Result<ResetGuard> {
+        ResetGuard::new(stream)
     }
 
     #[cfg(unix)]

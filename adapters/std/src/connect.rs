@@ -8,6 +8,7 @@ use heartwire_core::role::Role;
 use crate::address::Address;
 use crate::driver::Transport;
 use crate::handle::Endpoints;
+use crate::reset::ResetGuard;
 use crate::runtime::{AsyncRuntime, Drive, Runtime};
 use crate::service::Service;
 use crate::session::ConnectError;
@@ -33,13 +34,17 @@ pub async fn connect<R: AsyncRuntime, V: Service>(
         Address::Tcp { host, port } => {
             let stream = in_time::<R, _>(address, options, R::connect_tcp(host, *port)).await?;
             let endpoints = R::tcp_endpoints(&stream);
-            make::<R, _, _>(stream, endpoints, Role::Client, options).await
+            let guard = ResetGuard::wanted(options, || R::reset_guard(&stream))
+                .map_err(|error| failed(address, error))?;
+            make::<R, _, _>(stream, endpoints, guard, Role::Client, options).await
         }
         #[cfg(unix)]
         Address::Unix(path) => {
             let stream = in_time::<R, _>(address, options, R::connect_unix(path)).await?;
             let endpoints = Endpoints { local: None, peer: Some(address.clone()) };
-            make::<R, _, _>(stream, endpoints, Role::Client, options).await
+            let guard = ResetGuard::wanted(options, || R::unix_reset_guard(&stream));
+            let guard = guard.map_err(|error| failed(address, error))?;
+            make::<R, _, _>(stream, endpoints, guard, Role::Client, options).await
         }
         Address::Tls { .. } => Err(failed(address, io::Error::new(io::ErrorKind::Unsupported, NEEDS_TLS))),
         #[allow(unreachable_patterns)]
@@ -81,10 +86,11 @@ where
         if matches!(address, Address::Tls { .. }) {
             endpoints = endpoints.into_tls();
         }
-        Ok((secure(stream).await?, endpoints))
+        let guard = ResetGuard::wanted(options, || R::reset_guard(&stream))?;
+        Ok((secure(stream).await?, endpoints, guard))
     };
-    let (transport, endpoints) = in_time::<R, _>(address, options, connecting).await?;
-    make::<R, _, _>(transport, endpoints, Role::Client, options).await
+    let (transport, endpoints, guard) = in_time::<R, _>(address, options, connecting).await?;
+    make::<R, _, _>(transport, endpoints, guard, Role::Client, options).await
 }
 
 /// The client's side over any transport.
@@ -102,7 +108,7 @@ where
     T: Drive<R>,
     V: Service,
 {
-    make(transport, Endpoints::default(), Role::Client, options).await
+    make(transport, Endpoints::default(), None, Role::Client, options).await
 }
 
 /// The server's side over any transport.
@@ -120,10 +126,11 @@ where
     T: Drive<R>,
     V: Service,
 {
-    make(transport, Endpoints::default(), Role::Server, options).await
+    make(transport, Endpoints::default(), None, Role::Server, options).await
 }
 
-/// Puts a machine on a transport that leads there, and waits for the handshake, if there is one.
+/// Puts a machine on a transport that leads there, and waits for the handshake, if there is one. `guard`: see
+/// [`Drive::drive`].
 ///
 /// # Errors
 ///
@@ -135,6 +142,7 @@ where
 pub async fn make<R, T, V>(
     transport: T,
     endpoints: Endpoints,
+    guard: Option<ResetGuard>,
     role: Role,
     options: &V,
 ) -> Result<V::Handle, ConnectError>
@@ -144,7 +152,7 @@ where
     V: Service,
 {
     let seed = crate::seed::seed().map_err(ConnectError::Seed)?;
-    let (commands, events) = transport.drive(endpoints, |now| options.machine(role, &seed, now));
+    let (commands, events) = transport.drive(endpoints, guard, |now| options.machine(role, &seed, now));
     V::establish(commands, events).await.map_err(ConnectError::Handshake)
 }
 

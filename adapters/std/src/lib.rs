@@ -12,6 +12,7 @@
 //! * [`session`]: sessions as applications hold them; [`connection`]: the protocols without a session
 //! * [`service`]: what connecting and serving have to know of a protocol; [`options`]: what they are made with
 //! * [`reconnect`]: a client that connects again
+//! * [`reset`]: TCP connections that are reset where they are not ended in order
 //! * [`registry`]: the live connections of a server, and its stop
 //! * [`address`]: where a peer is: `tcp://HOST:PORT`, `unix://PATH`, `tls://HOST:PORT`; [`unix_socket`]: binding Unix
 //!   sockets: stale files replaced, live ones respected
@@ -35,6 +36,7 @@ pub mod prelude;
 pub mod protocols;
 pub mod reconnect;
 pub mod registry;
+pub mod reset;
 pub mod runtime;
 pub mod seed;
 pub mod server;

@@ -11,7 +11,9 @@ use socket2::{Domain, Socket, Type};
 use crate::address::Address;
 use crate::handle::Endpoints;
 use crate::registry::{accept_delay, accept_hint};
+use crate::reset::ResetGuard;
 use crate::runtime::Runtime;
+use crate::service::Service;
 use crate::sleep::sleep;
 
 /// How many connections may wait to be accepted; the operating system may allow fewer. What a
@@ -35,6 +37,17 @@ pub(crate) enum Stream<R: Runtime> {
     Tls(R::Tcp),
     #[cfg(unix)]
     Unix(R::Unix),
+}
+
+impl<R: Runtime> Stream<R> {
+    /// What has it reset where it is not ended in order, if these options ask for that.
+    pub(crate) fn reset_guard(&self, options: &impl Service) -> io::Result<Option<ResetGuard>> {
+        match self {
+            Self::Tcp(stream) | Self::Tls(stream) => ResetGuard::wanted(options, || R::reset_guard(stream)),
+            #[cfg(unix)]
+            Self::Unix(stream) => ResetGuard::wanted(options, || R::unix_reset_guard(stream)),
+        }
+    }
 }
 
 impl<R: Runtime> Listener<R> {

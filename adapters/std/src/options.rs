@@ -194,6 +194,10 @@ impl<C: Codec> Service for ConnectionOptions<C> {
         self.connect_timeout
     }
 
+    fn end_confirms(&self) -> bool {
+        self.config.end_confirms()
+    }
+
     fn machine(&self, role: Role, seed: &Seed, now: Instant) -> Self::Machine {
         core_connection::Connection::new(Arc::clone(&self.config), &self.settings, role, seed, now)
     }

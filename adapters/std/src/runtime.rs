@@ -12,6 +12,7 @@ use heartwire_core::time::Instant;
 
 use crate::driver::{Timer, Transport};
 use crate::handle::{Commands, Endpoints, Events, start};
+use crate::reset::{Guarded, ResetGuard};
 
 /// A runtime: tasks, a timer, listening sockets. All that a [`Server`](crate::server::Server) needs.
 ///
@@ -64,6 +65,21 @@ pub trait Runtime: Sized + Send + Sync + 'static {
     /// Where a TCP connection leads. Sees to it that small frames don't wait for acknowledgements.
     fn tcp_endpoints(stream: &Self::Tcp) -> Endpoints;
 
+    /// What has a TCP connection reset where it is not ended in order.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`ResetGuard::new`].
+    fn reset_guard(stream: &Self::Tcp) -> io::Result<ResetGuard>;
+
+    /// The same of a connection over a Unix socket.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`ResetGuard::new`].
+    #[cfg(unix)]
+    fn unix_reset_guard(stream: &Self::Unix) -> io::Result<ResetGuard>;
+
     /// Takes a listening socket over. It blocks.
     ///
     /// # Errors
@@ -105,8 +121,15 @@ pub trait AsyncRuntime: Runtime {
 
 /// A transport that a runtime can run a machine over.
 pub trait Drive<R: Runtime>: Sized + Send + 'static {
-    /// Puts a machine on the transport, and sets its driver going.
-    fn drive<P>(self, endpoints: Endpoints, make: impl FnOnce(Instant) -> P) -> (Commands<P>, Events<P>)
+    /// Puts a machine on the transport, and sets its driver going. `guard` is that of the TCP connection below, if it
+    /// is to be reset unless it ends in order: released just before the writing half is closed, dropped together with
+    /// the transport.
+    fn drive<P>(
+        self,
+        endpoints: Endpoints,
+        guard: Option<ResetGuard>,
+        make: impl FnOnce(Instant) -> P,
+    ) -> (Commands<P>, Events<P>)
     where
         P: Protocol<Command: Send, Event: Send> + Send + 'static;
 }
@@ -116,11 +139,17 @@ where
     R: AsyncRuntime,
     T: Transport + Send + Unpin + 'static,
 {
-    fn drive<P>(self, endpoints: Endpoints, make: impl FnOnce(Instant) -> P) -> (Commands<P>, Events<P>)
+    fn drive<P>(
+        self,
+        endpoints: Endpoints,
+        guard: Option<ResetGuard>,
+        make: impl FnOnce(Instant) -> P,
+    ) -> (Commands<P>, Events<P>)
     where
         P: Protocol<Command: Send, Event: Send> + Send + 'static,
     {
-        let (commands, events, driver) = start(self, R::Timer::default(), endpoints, make);
+        let transport = Guarded::new(self, guard);
+        let (commands, events, driver) = start(transport, R::Timer::default(), endpoints, make);
         R::spawn(driver);
         (commands, events)
     }

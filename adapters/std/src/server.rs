@@ -17,7 +17,8 @@ use crate::driver::Transport;
 use crate::handle::{Commands, Endpoints, Events, Watch};
 use crate::listener::{Accepting, Listener, Stream};
 use crate::options::Options;
-use crate::registry::Registry;
+use crate::registry::{Registry, accept_hint};
+use crate::reset::ResetGuard;
 use crate::runtime::{AsyncRuntime, Drive, Runtime, caught};
 use crate::service::Service;
 use crate::tasks::Tasks;
@@ -183,7 +184,14 @@ impl<R: Runtime, V: Service, W: Secure<R, V>> Server<R, V, W> {
                 .await
             };
             while let Some((stream, endpoints)) = next().await {
-                let task = Connection { registry: Arc::clone(&registry), options: options.clone() };
+                let guard = match stream.reset_guard(&options) {
+                    Ok(guard) => guard,
+                    Err(error) => {
+                        tracing::warn!("a connection was dropped: {error}{}", accept_hint(&error));
+                        continue;
+                    }
+                };
+                let task = Connection { registry: Arc::clone(&registry), options: options.clone(), guard };
                 match stream {
                     Stream::Tcp(stream) => task.start(stream, endpoints, &handler, &tasks),
                     Stream::Tls(stream) => {
@@ -217,10 +225,11 @@ impl<R: Runtime, V: fmt::Debug, W> fmt::Debug for Server<R, V, W> {
 struct Connection<V> {
     registry: Arc<Registry>,
     options: V,
+    guard: Option<ResetGuard>,
 }
 
 impl<V: Service> Connection<V> {
-    fn start<R, T, H, F>(self, stream: T, endpoints: Endpoints, handler: &Arc<H>, tasks: &Tasks)
+    fn start<R, T, H, F>(mut self, stream: T, endpoints: Endpoints, handler: &Arc<H>, tasks: &Tasks)
     where
         R: Runtime,
         T: Drive<R>,
@@ -239,7 +248,7 @@ impl<V: Service> Connection<V> {
         // Before the next one is admitted: where there is no handshake none is in progress.
         let accepted = matches!(admitted, Admitted::Accepted { .. });
         let refused = !accepted || (!V::UNIT.has_handshake() && !self.registry.established(id));
-        let (commands, events) = stream.drive(endpoints, |now| match refused {
+        let (commands, events) = stream.drive(endpoints, self.guard.take(), |now| match refused {
             false => self.options.machine(Role::Server, &seed, now),
             true => self.options.refusing(&self.too_many(), &seed, now),
         });

@@ -34,6 +34,12 @@ pub trait Service: Clone + Send + Sync + 'static {
     /// How long making a connection may take.
     fn connect_timeout(&self) -> Duration;
 
+    /// Whether the end of our stream tells the peer that everything it sent was dealt with. A TCP connection is reset
+    /// then where it is not ended in order.
+    fn end_confirms(&self) -> bool {
+        false
+    }
+
     /// A machine for a connection that is there.
     fn machine(&self, role: Role, seed: &Seed, now: Instant) -> Self::Machine;
 

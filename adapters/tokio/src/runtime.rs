@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use heartwire_std::handle::Endpoints;
+use heartwire_std::reset::ResetGuard;
 use heartwire_std::runtime::{AsyncRuntime, Runtime, tcp_endpoints};
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
@@ -52,6 +53,15 @@ impl Runtime for Tokio {
         // That it fails is no reason to fail.
         let _ = stream.set_nodelay(true);
         tcp_endpoints(stream.local_addr(), stream.peer_addr())
+    }
+
+    fn reset_guard(Io(stream): &Self::Tcp) -> io::Result<ResetGuard> {
+        ResetGuard::new(stream)
+    }
+
+    #[cfg(unix)]
+    fn unix_reset_guard(Io(stream): &Self::Unix) -> io::Result<ResetGuard> {
+        ResetGuard::new(stream)
     }
 
     #[cfg(unix)]

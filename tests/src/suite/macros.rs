@@ -2,7 +2,8 @@
 
 /// Makes the tests of an adapter: `suite!(Tokio)`. They stand in modules by which they are selected: `tcp`, `unix`,
 /// `memory`; in these `both_ways`, `flow`, `endings`, `transport`, `heartbeat`, `limits`, `shutdown`, and `connections`
-/// for the protocols without a session, with `both_ways`, `half_close`, `transport`, `limits`, `shutdown`; and `cancel`.
+/// for the protocols without a session, with `both_ways`, `half_close`, `transport`, `limits`, `shutdown`; `confirmed`, for
+/// those whose end confirms; and `cancel`.
 ///
 /// An adapter that is not [`Over`](crate::suite::Over) transports in memory has the rest of the tests by
 /// `suite!(Adapter, sockets)`. One whose tasks are threads, which nobody can end from outside, has those
@@ -64,6 +65,8 @@ macro_rules! suite {
         $crate::suite!(@sessions $adapter, $link);
         $crate::suite!(@timed $adapter, run, $link);
         $crate::suite!(@hosted $adapter, $link);
+        $crate::suite!(@module confirmed $adapter, run, [$link], [connections::confirmed];
+            in_order let_go panicked refused stop_waits stop_at_the_deadline unasked);
     };
     (@sessions $adapter:ty, $link:ty) => {
         $crate::suite!(@module both_ways $adapter, run, [$link], [both_ways];

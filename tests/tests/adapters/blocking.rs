@@ -122,6 +122,10 @@ impl<V: Service> Service for Same<V> {
         self.0.connect_timeout()
     }
 
+    fn end_confirms(&self) -> bool {
+        self.0.end_confirms()
+    }
+
     fn machine(&self, role: Role, seed: &Seed, now: CoreInstant) -> V::Machine {
         self.0.machine(role, seed, now)
     }

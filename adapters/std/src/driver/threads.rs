@@ -165,6 +165,12 @@ impl<P: Protocol> Reading<P> {
         });
     }
 
+    /// Whether the connection has ended, and in order.
+    #[must_use]
+    pub fn ended_in_order(&self) -> bool {
+        self.half.ended_in_order()
+    }
+
     /// There is no thread for this half, or it can't go on: gives the connection up.
     pub fn fail(&self, error: &io::Error) {
         self.half.fail(error);
@@ -231,6 +237,12 @@ impl<P: Protocol> Writing<P> {
         self.half.threads.half_closed.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the connection has ended, and in order.
+    #[must_use]
+    pub fn ended_in_order(&self) -> bool {
+        self.half.ended_in_order()
+    }
+
     /// There is no thread for this half, or it can't go on: gives the connection up.
     pub fn fail(&self, error: &io::Error) {
         self.half.fail(error);
@@ -283,6 +295,10 @@ where
 impl<P: Protocol> Half<P> {
     fn fail(&self, error: &io::Error) {
         self.shared.cut(Cut::ReadFailed(error.to_string()));
+    }
+
+    fn ended_in_order(&self) -> bool {
+        self.shared.ask(P::ended).is_some_and(|ended| ended.in_order)
     }
 }
 

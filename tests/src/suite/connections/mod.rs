@@ -2,6 +2,7 @@
 
 pub mod both_ways;
 pub mod cancel;
+pub mod confirmed;
 pub(super) mod fixtures;
 pub mod half_close;
 pub mod limits;
