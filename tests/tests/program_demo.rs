@@ -45,6 +45,17 @@ fn the_demo_shows_all_of_it_and_says_so() {
         "server   received 64 MiB in ",
         "hana     received: while you speak, I do too",
         "server   stopped in",
+        "ida      sent run/raw/1.bin, 5242880 bytes",
+        "ida      the receiver has stored all 3 files",
+        "server   complete: run/notes.txt, 1000 bytes",
+        "server   complete: run/values.csv, 70000 bytes",
+        "ida      what is there is what was sent, byte for byte",
+        "server   refused: ../outside: ",
+        "server   complete: inside.txt, 6 bytes",
+        "mallory  is told: ../outside: ",
+        "server   cut: half.bin after 300000 of 1000000 bytes: ",
+        "server   in the folder are inside.txt and run, and nothing else",
+        "server   stopped in",
         "All of it arrived",
     ] {
         let found = finished.stdout[at..].find(line);

@@ -4,13 +4,14 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::exit::Outcome;
-use crate::{channel, chat, demo, inspect, keygen, lines, log, sealed};
+use crate::{channel, chat, demo, files, inspect, keygen, lines, log, sealed};
 
 /// Sessions and four other protocols over connections, for people and scripts
 ///
 /// heartwire turns a connection into a session: a handshake that proves a shared key, messages in order, heartbeats
-/// that notice a dead peer, and an ending that says why (chat). It speaks sealed packets, lines and messages with
-/// their length in front, too, and decodes captured bytes of any of them, and of files with JSON headers (inspect).
+/// that notice a dead peer, and an ending that says why (chat). It speaks four other protocols, too: it sends files and
+/// folders that arrive whole or not at all (files), sealed packets, lines, and messages with their length in front
+/// (channel). It decodes captured bytes of any of them (inspect).
 ///
 /// Results are written to stdout, logs to stderr. Exit code 0: done; 1: failed, stderr says why; 2: bad usage, or a
 /// missing, unreadable or weak key.
@@ -29,6 +30,8 @@ pub enum Command {
     Demo(demo::Args),
     #[command(subcommand)]
     Chat(chat::Command),
+    #[command(subcommand)]
+    Files(files::Command),
     #[command(subcommand)]
     Sealed(sealed::Command),
     #[command(subcommand)]
@@ -52,6 +55,7 @@ impl Command {
         match self {
             Self::Demo(args) => demo::run(&args),
             Self::Chat(command) => chat::run(command),
+            Self::Files(command) => files::run(command),
             Self::Sealed(command) => sealed::run(command),
             Self::Lines(command) => lines::run(command),
             Self::Channel(command) => channel::run(command),

@@ -8,7 +8,7 @@ use std::thread;
 
 use heartwire_tests::program::PATIENCE;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, tcgetattr};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 /// A terminal, and who sits in front of it.
 pub struct Terminal {
@@ -39,14 +39,15 @@ impl Terminal {
         Self { master, slave, shown, seen: Vec::new() }
     }
 
-    /// Waits until this is shown, from where it was waited for last.
+    /// Waits until this is shown, from where it was waited for last. Gives what came before it.
     #[track_caller]
-    pub fn wait_for(&mut self, text: &str) {
+    pub fn wait_for(&mut self, text: &str) -> String {
         loop {
             let found = self.seen.windows(text.len()).position(|window| window == text.as_bytes());
             if let Some(at) = found {
+                let before = String::from_utf8_lossy(&self.seen[..at]).into_owned();
                 self.seen.drain(..at + text.len());
-                return;
+                return before;
             }
             match self.shown.recv_timeout(PATIENCE) {
                 Ok(bytes) => self.seen.extend(bytes),
@@ -64,6 +65,16 @@ impl Terminal {
     pub fn run(&self, command: &mut Command) -> Child {
         command.env("TERM", "xterm").stdin(self.slave.try_clone().unwrap());
         command.stdout(self.slave.try_clone().unwrap()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
+    /// Runs a command in it, stderr included; it is 100 characters wide.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub fn run_whole(&self, command: &mut Command) -> Child {
+        let size = Winsize { ws_row: 40, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&self.slave, size).unwrap();
+        let end = || self.slave.try_clone().unwrap();
+        command.env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());
         command.spawn().unwrap()
     }
 

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use heartwire_core::escape::escape;
+use heartwire_tokio::Tokio;
 use heartwire_tokio::connection::body::Part;
 use heartwire_tokio::connection::length_prefixed::{Head, LengthPrefixed};
 use heartwire_tokio::connection::{Config, ConfigBuilder, Connection, Ended, Receiver, Sender};
@@ -11,9 +12,9 @@ use sha2::{Digest, Sha256};
 use tokio::task::yield_now;
 
 use super::name::Name;
-use super::reader::PIECE;
-use super::results::Results;
-use super::source::Source;
+use super::source::{PIECE, Source};
+use crate::hex::Hex;
+use crate::printing::Lines;
 use crate::serving;
 
 /// What stands before each message on the wire, in bytes.
@@ -46,7 +47,7 @@ pub struct Exchange {
     /// What is sent, in this order.
     pub sources: Arc<[Source]>,
     /// Who is told what was received.
-    pub results: Results,
+    pub results: Lines,
     pub finish: Finish,
 }
 
@@ -97,10 +98,14 @@ impl Exchange {
         for source in sources.iter() {
             let Ok(message) = sender.begin(Head { size: source.len() }).await else { return Ok(()) };
             let mut reader = source.read();
-            while let Some(piece) = reader.piece().await.map_err(|error| source.broken(&error))? {
-                if message.send(piece).await.is_err() {
+            let mut next = reader.piece::<Tokio>().await.map_err(|error| source.broken(&error))?;
+            while let Some(piece) = next {
+                // one is read while the one before it is sent
+                let (sent, read) = tokio::join!(message.send(piece), reader.piece::<Tokio>());
+                if sent.is_err() {
                     return Ok(());
                 }
+                next = read.map_err(|error| source.broken(&error))?;
             }
             if message.end().is_err() {
                 return Ok(());
@@ -142,7 +147,9 @@ impl Exchange {
                 }
                 Part::End => {
                     let (len, _) = begun.take().unwrap_or_default();
-                    results.received(len, &hash.finalize_reset()).await;
+                    let hash = hash.finalize_reset();
+                    // if printing has failed, that ends the program
+                    let _ = results.print(format!("received {len} bytes sha256 {}\n", Hex(&hash))).await;
                     tracing::info!("{name}: received {len} bytes{}", name.peer(" from "));
                 }
             }
@@ -173,8 +180,9 @@ impl Exchange {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{results, source};
+    use super::super::source;
     use super::*;
+    use crate::printing;
 
     #[test]
     fn what_was_cut_is_told_to_the_byte() {
@@ -186,7 +194,7 @@ mod tests {
         });
         let sources = source::open_all(&paths).unwrap().into();
         let name = Name::of_sender(&"tcp://127.0.0.1:9".parse().unwrap());
-        let exchange = Exchange { name, sources, results: results::start().0, finish: Finish::First };
+        let exchange = Exchange { name, sources, results: printing::start().0, finish: Finish::First };
         for (sent, path, left, len) in [
             (0, 0, 0, 3),
             (4, 0, 0, 3),

@@ -9,11 +9,11 @@ use heartwire_tokio::{Address, ConnectionOptions};
 
 use super::exchange::{self, Exchange, Finish};
 use super::name::Name;
+use super::source;
 use super::source::Source;
-use super::{results, source};
 use crate::exit::Outcome;
 use crate::serving::Listen;
-use crate::{runtime, serving, tls};
+use crate::{printing, runtime, serving, tls};
 
 /// Receive messages of any size, and print their length and hash
 ///
@@ -62,7 +62,7 @@ async fn listen(
     options: ConnectionOptions<LengthPrefixed>,
     sources: Arc<[Source]>,
 ) -> Outcome {
-    let (results, mut printed) = results::start();
+    let (results, mut printed) = printing::start();
     let handler = move |connection: Connection<LengthPrefixed>| {
         let name = Name::of_listener(connection.endpoints());
         let (sources, results) = (Arc::clone(&sources), results.clone());

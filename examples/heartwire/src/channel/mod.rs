@@ -3,8 +3,6 @@
 mod exchange;
 mod listen;
 mod name;
-mod reader;
-mod results;
 mod send;
 mod source;
 

@@ -11,14 +11,14 @@ use tokio::time::timeout;
 
 use super::exchange::{self, Exchange, Finish, Over};
 use super::name::Name;
+use super::source;
 use super::source::Source;
-use super::{results, source};
 use crate::connecting::Connector;
 use crate::endings::{Expected, link_over, no_link};
 use crate::exit::{Failure, Outcome};
 use crate::log::say;
 use crate::stop::Stop;
-use crate::{duration, runtime, serving, tls};
+use crate::{duration, printing, runtime, serving, tls};
 
 /// What is to listen at the address.
 const CHANNEL: Expected = Expected { link: "channel", server: "heartwire channel listen" };
@@ -97,7 +97,7 @@ async fn send(
             return Ok(());
         }
     };
-    let (results, printed) = results::start();
+    let (results, printed) = printing::start();
     let name = Name::of_sender(&address);
     let exchange = Exchange { name, sources: sources.into(), results, finish: Finish::First };
     let sender = connection.sender().clone();

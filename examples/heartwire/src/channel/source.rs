@@ -2,17 +2,19 @@
 //! length.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use heartwire_files::Reader;
 use heartwire_tokio::connection::length_prefixed::MAX_MESSAGE;
 
-use super::reader::{Reader, read_at};
 use crate::exit::{Failure, Outcome};
 
+/// What is read and sent at once, in bytes.
+pub const PIECE: usize = 128 * 1024;
 /// What is copied at once into a temporary file, in bytes.
-const PIECE: usize = 64 * 1024;
+const COPIED: usize = 64 * 1024;
 
 /// The name of stdin on the command line.
 const STDIN: &str = "-";
@@ -40,7 +42,7 @@ impl Source {
 
     /// Reads it from its beginning.
     pub fn read(&self) -> Reader {
-        Reader::new(Arc::clone(&self.file), self.from, self.len)
+        Reader::new(Arc::clone(&self.file), self.from, self.len, PIECE)
     }
 
     /// Whether there is more now than was measured.
@@ -106,7 +108,6 @@ impl Found {
 
     #[cfg(unix)]
     fn stdin() -> Outcome<Self> {
-        use std::io::Seek;
         use std::os::fd::AsFd;
 
         let name = "stdin";
@@ -149,12 +150,15 @@ fn is_stdin(path: &Path) -> bool {
 
 /// A regular file from this position on. None: it says that it is empty, and is not, as files do in which the
 /// system says something of itself.
-fn measure(name: &str, file: File, metadata: &Metadata, from: u64) -> Outcome<Option<Source>> {
+fn measure(name: &str, mut file: File, metadata: &Metadata, from: u64) -> Outcome<Option<Source>> {
     let len = metadata.len().saturating_sub(from);
     if len > MAX_MESSAGE {
         return Err(too_large(name, &format!("{len} bytes are")));
     }
-    let first = read_at(&file, &mut [0], from).map_err(|error| unreadable(name, &error))?;
+    let start = SeekFrom::Start(from);
+    let first = file.seek(start).and_then(|_| file.read(&mut [0]));
+    // stdin may be another program's, too: it stays where it was
+    let first = file.seek(start).and(first).map_err(|error| unreadable(name, &error))?;
     let measured = len > 0 || first == 0;
     Ok(measured.then(|| Source { name: name.into(), file: Arc::new(file), from, len }))
 }
@@ -162,7 +166,7 @@ fn measure(name: &str, file: File, metadata: &Metadata, from: u64) -> Outcome<Op
 /// Keeps all that there is to be read in a temporary file, which has no name and ends with the program.
 fn kept(name: String, mut input: impl Read) -> Outcome<Source> {
     let mut file = tempfile::tempfile().map_err(|error| no_room(&name, &error))?;
-    let mut piece = vec![0; PIECE];
+    let mut piece = vec![0; COPIED];
     let mut len = 0;
     loop {
         let n = match input.read(&mut piece) {

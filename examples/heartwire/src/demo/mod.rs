@@ -3,6 +3,7 @@
 
 mod act;
 mod faults;
+mod files;
 mod others;
 mod stage;
 mod timeline;
@@ -42,5 +43,6 @@ pub fn run(_: &Args) -> Outcome {
 
 async fn play(timeline: &Timeline) -> Result<(), timeline::Failed> {
     act::play(timeline).await?;
-    others::play(timeline).await
+    others::play(timeline).await?;
+    files::play(timeline).await
 }

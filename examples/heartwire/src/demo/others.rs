@@ -24,15 +24,18 @@ const LARGE: u64 = 64 << 20;
 const PIECE: usize = 64 << 10;
 
 /// A server, and how it is stopped.
-struct Stage {
-    address: Address,
+pub(super) struct Stage {
+    pub(super) address: Address,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Report>,
 }
 
 impl Stage {
     /// Serves every connection with this handler, which is given what to tell the demo with.
-    async fn set<C, H, F>(options: ConnectionOptions<C>, handler: H) -> Result<(Self, Seen), Failed>
+    pub(super) async fn set<C, H, F>(
+        options: ConnectionOptions<C>,
+        handler: H,
+    ) -> Result<(Self, Seen), Failed>
     where
         C: Codec,
         H: Fn(Connection<C>, mpsc::UnboundedSender<String>) -> F + Send + Sync + 'static,
@@ -46,7 +49,7 @@ impl Stage {
         Ok((Self { address, stop, serving: tokio::spawn(serve) }, Seen(seen)))
     }
 
-    async fn stop(self, timeline: &Timeline) -> Result<(), Failed> {
+    pub(super) async fn stop(self, timeline: &Timeline) -> Result<(), Failed> {
         drop(self.stop);
         let report = self.serving.await?;
         ensure(report.cut.is_empty(), format_args!("the stop was not graceful: {report}"))?;
@@ -56,10 +59,10 @@ impl Stage {
 }
 
 /// What a server tells.
-struct Seen(mpsc::UnboundedReceiver<String>);
+pub(super) struct Seen(mpsc::UnboundedReceiver<String>);
 
 impl Seen {
-    async fn next(&mut self) -> Result<String, Failed> {
+    pub(super) async fn next(&mut self) -> Result<String, Failed> {
         self.0.recv().await.ok_or_else(|| "the server is gone".into())
     }
 }
