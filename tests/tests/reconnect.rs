@@ -450,9 +450,14 @@ fn a_server_that_is_full_is_tried_until_there_is_a_place() {
         let address: Address = "tcp://127.0.0.1:0".parse().unwrap();
         let server = Server::bind(&[address], options().limits(limits)).await.unwrap();
         let address = server.local_addresses()[0].clone();
-        let hold = |mut session: Session| async move { drop(session.recv_message().await) };
+        let hold = |mut session: Session| async move {
+            let _ = session.send(Message::text("held")).await;
+            drop(session.recv_message().await);
+        };
         let serving = tokio::spawn(server.serve(hold, std::future::pending::<()>()));
-        let first = connect(&address, &options()).await.unwrap();
+        let mut first = connect(&address, &options()).await.unwrap();
+        // Until the server has seen the handshake's end, another may be faster.
+        assert_eq!(first.recv_message().await.unwrap().content, "held");
         let mut client = reconnecting(address, options(), soon()).unwrap();
         for _ in 0..3 {
             let error = loop {

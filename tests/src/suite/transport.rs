@@ -139,13 +139,14 @@ pub async fn idle_costs_nothing<A: Over<Mock>>() {
         // As many pings and pongs: the alarm, what arrived, what left; each looks for more once.
         let (reads, writes) = (after.reads - before.reads, after.writes - before.writes);
         assert!(reads <= beats * 10, "{reads} reads");
-        assert!(after.flushes - before.flushes <= beats + 1, "{} flushes", after.flushes - before.flushes);
+        let flushes = after.flushes - before.flushes;
         if A::SIMULATED {
             assert_eq!(writes, 12);
-            assert!(after.flushes - before.flushes <= 12);
+            assert!(flushes <= 12);
         } else {
-            // Where time is real there may be too little of it.
-            assert!((2..=beats + 1).contains(&writes), "{writes} writes");
+            // Where time is real there may be too little of it; and a pong may leave apart from the next ping.
+            assert!((2..=2 * beats + 1).contains(&writes), "{writes} writes");
+            assert!(flushes <= 2 * beats + 1, "{flushes} flushes");
         }
     }
     assert!(!client.is_closing() && !server.is_closing());
