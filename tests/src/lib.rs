@@ -90,6 +90,7 @@ pub mod channel;
 pub mod chat;
 pub mod connection_rig;
 pub mod ends;
+pub mod files;
 pub mod fuzz;
 pub mod legacy;
 pub mod lines;
