@@ -188,6 +188,8 @@ fn runtime_is_shut_down() {
         let options = Options::new(keys());
         let given = options.clone();
         let session = drivers.spawn(async move { connect_io(a, &given).await.unwrap() });
+        // It takes one message, and of what is accepted there are two at the least.
+        let options = options.config(Config::builder().queued_event_bytes(1).build().unwrap());
         run(async move {
             let mut peer = accept_io(b, &options).await.unwrap();
             let (sender, mut receiver) = session.await.unwrap().split();
