@@ -12,13 +12,12 @@ use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use heartwire_tests::peers::content::Content;
 use heartwire_tests::peers::raw_copy;
 use heartwire_tests::program::{Running, heartwire};
-use support::process::{option, part, peak_resident_kib_of, this_program};
+use support::process::{option, part, peak_resident_kib_of, this_program, watch_memory};
 use support::report::{Report, Row, Target};
 
 /// 1.1 GiB, and no whole number of pieces.
@@ -96,18 +95,6 @@ fn transfer(mut listen: Command, mut send: Command, file: &Sample) -> Took {
     assert_eq!(finished.code(), 0, "{finished:?}");
     let listener = peak_resident_kib_of(listener.id()).expect("it goes on until it is told") / 1024.0;
     Took { seconds, sender: peak.join().expect("it does not panic") / 1024.0, listener }
-}
-
-/// The most memory a process took when it ended, in KiB: as it was at the last look before.
-fn watch_memory(process: u32) -> JoinHandle<f64> {
-    thread::spawn(move || {
-        let mut peak = 0.0;
-        while let Some(now) = peak_resident_kib_of(process) {
-            peak = now;
-            thread::sleep(Duration::from_millis(2));
-        }
-        peak
-    })
 }
 
 /// In another process: says where it listens, receives once, says what it received, and waits to be told to end.

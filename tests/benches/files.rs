@@ -14,14 +14,13 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use heartwire_tests::peers::content::Content;
 use heartwire_tests::peers::json_header::{self, PIECE};
 use heartwire_tests::peers::{pieces, raw_copy};
 use heartwire_tests::program::{Running, heartwire};
-use support::process::{option, part, peak_resident_kib_of, this_program};
+use support::process::{option, part, peak_resident_kib_of, this_program, watch_memory};
 use support::report::{Report, Row, Target};
 
 const BYTES: usize = 1024 * 1024 * 1024;
@@ -164,18 +163,6 @@ fn transfer(mut receive: Command, mut send: Command, path: &Path) -> Took {
     assert_eq!(finished.code(), 0, "{finished:?}");
     let receiver = peak_resident_kib_of(receiver.id()).expect("it goes on until it is told") / 1024.0;
     Took { seconds, sender: peak / 1024.0, receiver }
-}
-
-/// Waits until a process has ended: the most memory it took, in KiB, as it was at the last look before.
-fn watch_memory(process: u32) -> JoinHandle<f64> {
-    thread::spawn(move || {
-        let mut peak = 0.0;
-        while let Some(now) = peak_resident_kib_of(process) {
-            peak = now;
-            thread::sleep(Duration::from_millis(2));
-        }
-        peak
-    })
 }
 
 /// In another process: says where it listens, receives once into the folder of its argument, and waits to be told to end.

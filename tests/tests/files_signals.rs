@@ -207,7 +207,7 @@ fn what_only_looks_like_a_part_stays() {
 fn sending(rooms: &Rooms, address: &str) -> Running {
     let large = rooms.outer.path().join("out/large.bin");
     set_len(&large, 4 << 30);
-    let sender = Running::spawn(send(address, [&large]).args(["--grace", "200ms"]));
+    let sender = Running::spawn(send(address, [&large]).args(["--grace", "1m"]));
     until_parts(&rooms.inner, 1, 1);
     sender
 }

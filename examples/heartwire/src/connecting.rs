@@ -1,10 +1,48 @@
-//! What every client of the program does the same way: it connects.
+//! What every client of the program does the same way: it connects, and does not wait for ever.
 
-use heartwire_tokio::{Address, ConnectError, Io, Service, connect, connect_tls};
+use std::time::Duration;
 
+use heartwire_tokio::connection::ConfigBuilder;
+use heartwire_tokio::connection::codec::Codec;
+use heartwire_tokio::{Address, ConnectError, ConnectionOptions, Io, Service, connect, connect_tls};
+
+use crate::duration;
 use crate::exit::{Failure, Outcome};
+use crate::serving::check_time;
 use crate::tls::client::{Args, Securing};
 use crate::tls::plain::Plain;
+
+/// How long a client that sends files waits.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub struct Times {
+    /// How long making the connection may take, and then how long nothing may move, before it is given up; without it
+    /// 10s, and then for ever
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    timeout: Option<Duration>,
+
+    /// How long a stop by a signal may take before what is left is cut
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "3s")]
+    pub grace: Duration,
+}
+
+impl Times {
+    /// Options for a connection with these settings, beside what is configured already.
+    pub fn connection<C: Codec>(
+        &self,
+        settings: C::Settings,
+        config: ConfigBuilder,
+    ) -> Outcome<ConnectionOptions<C>> {
+        let timeout = self.timeout.map(|time| check_time("--timeout", time)).transpose()?;
+        let config =
+            config.idle_timeout(timeout).progress_timeout(timeout).build().map_err(Failure::usage)?;
+        let options = ConnectionOptions::new(settings).config(config);
+        Ok(match timeout {
+            Some(timeout) => options.connect_timeout(timeout),
+            None => options,
+        })
+    }
+}
 
 /// What connects to one server.
 #[derive(Clone)]

@@ -6,6 +6,7 @@ use std::io;
 use heartwire_tokio::{Address, Code, ConnectError, Ended, EndedBy};
 
 use crate::exit::Failure;
+use crate::log::shortened;
 
 /// The most characters of what a server chose to say.
 const SHOWN: usize = 300;
@@ -89,15 +90,11 @@ pub fn lost<M>(ended: &Ended<M>) -> String {
 
 /// What happened. Not escaped: every failure is when it is shown, and nothing should be twice.
 fn short<M>(ended: &Ended<M>) -> String {
-    let (code, text) = (ended.code, &ended.detail);
-    let (cut, more) = match text.char_indices().nth(SHOWN) {
-        Some((at, _)) => (&text[..at], "…"),
-        None => (text.as_str(), ""),
-    };
+    let (code, text) = (ended.code, shortened(&ended.detail, SHOWN));
     match ended.by {
-        EndedBy::PeerError => format!("the server reports {code}: {cut}{more}"),
-        EndedBy::Peer if ended.is_orderly() => format!("the server closed it: {cut}{more}"),
-        _ => format!("{code}: {cut}{more}"),
+        EndedBy::PeerError => format!("the server reports {code}: {text}"),
+        EndedBy::Peer if ended.is_orderly() => format!("the server closed it: {text}"),
+        _ => format!("{code}: {text}"),
     }
 }
 

@@ -41,6 +41,14 @@ pub fn say(what: impl Display) {
     let _ = Stderr.write_all(line.as_bytes());
 }
 
+/// The first of these characters, at most so many; `…` stands for the rest.
+pub fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.into(),
+    }
+}
+
 /// Bars at the bottom of the terminal, while there are any. Who holds it is alone there.
 static BARS: Mutex<Option<Bars>> = Mutex::new(None);
 

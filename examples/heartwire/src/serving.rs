@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::duration;
 use crate::exit::{Failure, Outcome};
-use crate::log::say;
+use crate::log::{say, shortened};
 use crate::signals::Signals;
 use crate::tls;
 
@@ -197,10 +197,7 @@ pub fn peer(address: Option<&Address>) -> &dyn Display {
 /// How it ended, for a log line: escaped, and no longer than a line.
 pub fn ending<M>(ended: &Ended<M>) -> String {
     // an ending may be as long as the peer likes
-    let ended = ended.to_string();
-    let short: String = ended.chars().take(SHOWN).collect();
-    let more = if short.len() < ended.len() { "…" } else { "" };
-    format!("{short}{more}")
+    shortened(&ended.to_string(), SHOWN)
 }
 
 #[cfg(test)]

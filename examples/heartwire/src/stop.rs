@@ -3,10 +3,14 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::exit::{Failure, Outcome};
 use crate::signals::Signals;
+
+/// How long what was cut may take to be told.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// What signals ask for: to stop within the grace, and with the second, at once.
 pub struct Stop {
@@ -46,5 +50,30 @@ impl Stop {
             done = timeout_at(self.until.unwrap_or_else(Instant::now), work) => Ok(done.ok()),
             () = self.signals.next() => Err(Failure::failed("stopped at once by a second signal")),
         }
+    }
+
+    /// Waits for what a task sends. A signal calls `asked`, and the end of the grace `cut`, which makes the task tell
+    /// soon what it left. None: it does not even then.
+    pub async fn sent<T>(
+        &mut self,
+        mut sending: JoinHandle<T>,
+        asked: impl FnOnce(),
+        cut: impl FnOnce(),
+    ) -> Outcome<Option<T>> {
+        let over = tokio::select! {
+            over = &mut sending => Some(over),
+            () = self.asked() => {
+                asked();
+                self.at_most(&mut sending).await?
+            }
+        };
+        let over = match over {
+            Some(over) => Some(over),
+            None => {
+                cut();
+                timeout(LAST_WORDS, sending).await.ok()
+            }
+        };
+        over.transpose().map_err(|error| Failure::failed(format_args!("sending failed: {error}")))
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// Names the part that a process plays; the bench itself has none.
@@ -111,6 +112,18 @@ pub fn peak_resident_kib() -> f64 {
 /// The same of another process; none: it ended.
 pub fn peak_resident_kib_of(process: u32) -> Option<f64> {
     status_kib(&process.to_string(), "VmHWM:")
+}
+
+/// Waits until a process has ended: the most memory it took, in KiB, as it was at the last look before.
+pub fn watch_memory(process: u32) -> JoinHandle<f64> {
+    thread::spawn(move || {
+        let mut peak = 0.0;
+        while let Some(now) = peak_resident_kib_of(process) {
+            peak = now;
+            thread::sleep(Duration::from_millis(2));
+        }
+        peak
+    })
 }
 
 fn status_kib(process: &str, name: &str) -> Option<f64> {

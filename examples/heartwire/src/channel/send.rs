@@ -7,24 +7,20 @@ use heartwire_core::escape::escape;
 use heartwire_core::protocol::Cut;
 use heartwire_tokio::connection::length_prefixed::{Format, LengthPrefixed};
 use heartwire_tokio::{Address, Code, ConnectionOptions};
-use tokio::time::timeout;
 
 use super::exchange::{self, Exchange, Finish, Over};
 use super::name::Name;
 use super::source;
 use super::source::Source;
-use crate::connecting::Connector;
+use crate::connecting::{Connector, Times};
 use crate::endings::{Expected, link_over, no_link};
 use crate::exit::{Failure, Outcome};
 use crate::log::say;
 use crate::stop::Stop;
-use crate::{duration, printing, runtime, serving, tls};
+use crate::{printing, runtime, tls};
 
 /// What is to listen at the address.
 const CHANNEL: Expected = Expected { link: "channel", server: "heartwire channel listen" };
-
-/// How long what was cut may take to be told.
-const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Send files as messages, one after another over one connection
 ///
@@ -58,27 +54,15 @@ pub struct Args {
     #[arg(long, value_name = "BYTES", default_value_t = u32::MAX)]
     limit: u32,
 
-    /// How long making the connection may take, and then how long nothing may move, before it is given up; without it
-    /// 10s, and then for ever
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
-    timeout: Option<Duration>,
-
-    /// How long a stop by a signal may take before what is left is cut
-    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "3s")]
-    grace: Duration,
+    #[command(flatten)]
+    times: Times,
 }
 
 pub fn run(args: Args) -> Outcome {
-    let timeout = args.timeout.map(|time| serving::check_time("--timeout", time)).transpose()?;
-    let config = exchange::config().idle_timeout(timeout).progress_timeout(timeout);
-    let config = config.build().map_err(Failure::usage)?;
-    let mut options = ConnectionOptions::new(Format::with_limit(args.limit)).config(config);
-    if let Some(timeout) = timeout {
-        options = options.connect_timeout(timeout);
-    }
+    let options = args.times.connection(Format::with_limit(args.limit), exchange::config())?;
     let connector = Connector::new(&args.address, &args.tls)?;
     let sources = source::open_all(&args.files)?;
-    runtime::block_on(send(args.address, connector, options, sources, args.grace))
+    runtime::block_on(send(args.address, connector, options, sources, args.times.grace))
 }
 
 async fn send(
@@ -102,28 +86,13 @@ async fn send(
     let exchange = Exchange { name, sources: sources.into(), results, finish: Finish::First };
     let sender = connection.sender().clone();
     // beside the driver, where it wakes and is woken at little cost
-    let mut exchange = tokio::spawn(exchange.run(connection));
-    let mut stopped = false;
-    let over = tokio::select! {
-        over = &mut exchange => Some(over),
-        () = stop.asked() => {
-            stopped = true;
-            sender.start_close();
-            stop.at_most(&mut exchange).await?
-        }
+    let exchange = tokio::spawn(exchange.run(connection));
+    let over = stop.sent(exchange, || sender.start_close(), || sender.cut(Cut::Aborted)).await?;
+    let Some(over) = over else {
+        say("stopped by a signal while nobody reads stdout");
+        return Ok(());
     };
-    let over = match over {
-        Some(over) => over,
-        None => {
-            sender.cut(Cut::Aborted);
-            let Ok(over) = timeout(LAST_WORDS, exchange).await else {
-                say("stopped by a signal while nobody reads stdout");
-                return Ok(());
-            };
-            over
-        }
-    };
-    let over = over.map_err(|error| Failure::failed(format_args!("sending failed: {error}")))?;
+    let stopped = stop.was_asked();
     stop.at_most(sender.closed()).await?;
     // what was received is told however it ended
     let printed = printed.finish().await;

@@ -12,11 +12,10 @@ use heartwire_files::send::{Event, Why};
 use heartwire_files::{SendError, Sent, Sources};
 use heartwire_tokio::connection::json_header::{JsonFormat, JsonHeader};
 use heartwire_tokio::{Address, ConnectionOptions, Tokio};
-use tokio::time::timeout;
 
 use super::progress::{Progress, Total, Transfer, Transfers};
 use super::{count, shown};
-use crate::connecting::Connector;
+use crate::connecting::{Connector, Times};
 use crate::endings::{Expected, link_over, no_link};
 use crate::exit::{Failure, Outcome};
 use crate::log::say;
@@ -25,9 +24,6 @@ use crate::{duration, runtime, serving, tls};
 
 /// What is to listen at the address.
 const RECEIVER: Expected = Expected { link: "connection", server: "heartwire files receive" };
-
-/// How long what was cut may take to be told.
-const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Send files and folders, and wait until the receiver has stored them
 ///
@@ -74,14 +70,8 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "60s")]
     wait: Duration,
 
-    /// How long making the connection may take, and then how long nothing may move, before it is given up; without it
-    /// 10s, and then for ever
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
-    timeout: Option<Duration>,
-
-    /// How long a stop by a signal may take before what is left is cut
-    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "3s")]
-    grace: Duration,
+    #[command(flatten)]
+    times: Times,
 }
 
 /// What a file can be said to be.
@@ -107,17 +97,11 @@ impl From<Type> for Kind {
 
 pub fn run(args: Args) -> Outcome {
     let wait = serving::check_time("--wait", args.wait)?;
-    let timeout = args.timeout.map(|time| serving::check_time("--timeout", time)).transpose()?;
-    let config = heartwire_files::send::config().idle_timeout(timeout).progress_timeout(timeout);
-    let config = config.build().map_err(Failure::usage)?;
-    let mut options = ConnectionOptions::new(JsonFormat::new()).config(config);
-    if let Some(timeout) = timeout {
-        options = options.connect_timeout(timeout);
-    }
+    let options = args.times.connection(JsonFormat::new(), heartwire_files::send::config())?;
     let connector = Connector::new(&args.address, &args.tls)?;
     let sources = sources(&args)?;
     let job = Job { address: args.address, files: sources.files() as u64, begun: Instant::now() };
-    runtime::block_on(job.send(connector, options, sources, wait, args.grace))
+    runtime::block_on(job.send(connector, options, sources, wait, args.times.grace))
 }
 
 /// Everything that is to be sent.
@@ -173,30 +157,17 @@ impl Job {
         let sending =
             heartwire_files::send::<Tokio>(connection, sources, wait, move |event| teller.tell(event));
         // beside the driver, where it wakes and is woken at little cost
-        let mut sending = tokio::spawn(sending);
-        let mut stopped = false;
-        let over = tokio::select! {
-            over = &mut sending => Some(over),
-            () = stop.asked() => {
-                stopped = true;
-                // what has left may still be confirmed
-                if !all_sent.load(Ordering::Relaxed) {
-                    sender.start_close();
-                }
-                stop.at_most(&mut sending).await?
+        let sending = tokio::spawn(sending);
+        let asked = || {
+            // what has left may still be confirmed
+            if !all_sent.load(Ordering::Relaxed) {
+                sender.start_close();
             }
         };
-        let over = match over {
-            Some(over) => over,
-            None => {
-                sender.cut(Cut::Aborted);
-                let Ok(over) = timeout(LAST_WORDS, sending).await else {
-                    return Err(Failure::failed("stopped by a signal while a file was read; send it again"));
-                };
-                over
-            }
-        };
-        let over = over.map_err(|error| Failure::failed(format_args!("sending failed: {error}")))?;
+        let over = stop.sent(sending, asked, || sender.cut(Cut::Aborted)).await?;
+        let over =
+            over.ok_or_else(|| Failure::failed("stopped by a signal while a file was read; send it again"))?;
+        let stopped = stop.was_asked();
         stop.at_most(sender.closed()).await?;
         progress.clear();
         self.outcome(over, stopped)
