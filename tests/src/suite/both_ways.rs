@@ -186,6 +186,7 @@ pub async fn information<A: Adapter, L: Link<A>>() {
     assert!(one.is_same(&client) && !one.is_same(&server));
     client.send(Message::text("hello")).await.expect("accepted");
     server.recv_message().await.expect("it arrives");
+    all_left(&server).await;
     let stats = server.stats();
     assert_eq!((stats.messages_received, stats.messages_sent), (1, 0));
     assert_eq!((stats.frames_received, stats.frames_sent), (2, 1));
