@@ -233,7 +233,7 @@ fn a_signal_while_a_connection_ends_leaves() {
     let (_behind, behind) = address();
     let (_front, front) = address();
     let listener = UnixListener::bind(front.strip_prefix("unix://").unwrap()).unwrap();
-    let server = serve(&behind);
+    let mut server = serve(&behind);
     let mut client = Running::spawn(&mut client(&front, &[]));
     let _stdin = client.stdin();
     // what is said passes both ways, and no end of a stream
@@ -246,6 +246,8 @@ fn a_signal_while_a_connection_ends_leaves() {
         (ours, theirs)
     });
     client.log_line("connected to");
+    // a moment after its client; who is not greeted yet is cut without a goodbye
+    server.log_line("connected");
     server.signal("TERM");
     // the client took the goodbye, and waits for the end of the server's stream
     let _halves = half_closed.join().unwrap();
@@ -286,12 +288,13 @@ fn what_was_not_sent_at_the_end_of_a_pipe_is_said() {
 #[test]
 fn what_people_type_meanwhile_is_handed_back() {
     let (_dir, address) = address();
-    let server = serve(&address);
+    let mut server = serve(&address);
     let mut terminal = Terminal::open();
     let mut client = terminal.run(&mut client(&address, &[]));
     terminal.wait_for(&format!("[connected to {address}]"));
     terminal.write(b"hello\r");
     terminal.wait_for("hello\r\n");
+    server.log_line("connected");
     stop(server);
     terminal.wait_for("[connection lost: the server closed it: Server shutting down; trying again in ");
     terminal.wait_for("[can't connect to ");
