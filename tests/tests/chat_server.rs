@@ -157,15 +157,14 @@ fn a_reader_too_slow_for_a_broadcast_is_told_and_dropped_and_the_others_get_ever
     let (mut server, address) = serve(["--mode", "broadcast"]);
     let mut slow = Legacy::connect(host_and_port(&address), FEATURES);
     server.log_line("connected");
-    block_on(async {
+    let (all_are_there, start) = tokio::sync::oneshot::channel();
+    let talk = async {
         let mut others = Vec::new();
         for _ in 0..2 {
             others.push(join(&address).await);
         }
         let speaker = join(&address).await;
-        for _ in 0..3 {
-            server.log_line("connected");
-        }
+        start.await.unwrap();
         // those who keep up say so, so that nobody but the slow one falls behind
         for n in 0..60_u8 {
             speaker.send(Message::binary(vec![n; 1024 * 1024])).await.unwrap();
@@ -180,18 +179,26 @@ fn a_reader_too_slow_for_a_broadcast_is_told_and_dropped_and_the_others_get_ever
         others[0].send(Message::text("end")).await.unwrap();
         let (_, mut receiver) = speaker.split();
         assert_eq!(receiver.recv_message().await.unwrap().content, "end");
+    };
+    std::thread::scope(|scope| {
+        let talk = scope.spawn(|| block_on(talk));
+        for _ in 0..3 {
+            server.log_line("connected");
+        }
+        all_are_there.send(()).unwrap();
+        // not before 16 MiB waited
+        let mut received = 0;
+        while !server.log_line("session ").contains("too slow, dropped") {
+            received += 1;
+        }
+        assert!((17..60).contains(&received), "{received} messages");
+        // what had left by then, and at its end why there is no more
+        let last = std::iter::from_fn(|| slow.try_frame()).last().unwrap();
+        assert_eq!((last.kind(), &last.header["code"]), ("error", &"too-slow".into()));
+        assert!(last.text().contains("16777216 bytes"), "{}", last.text());
+        server.log_line("closed: too-slow");
+        talk.join().unwrap();
     });
-    // not before 16 MiB waited
-    let mut received = 0;
-    while !server.log_line("session ").contains("too slow, dropped") {
-        received += 1;
-    }
-    assert!((17..60).contains(&received), "{received} messages");
-    // what had left by then, and at its end why there is no more
-    let last = std::iter::from_fn(|| slow.try_frame()).last().unwrap();
-    assert_eq!((last.kind(), &last.header["code"]), ("error", &"too-slow".into()));
-    assert!(last.text().contains("16777216 bytes"), "{}", last.text());
-    server.log_line("closed: too-slow");
     #[cfg(target_os = "linux")]
     assert!(memory(&server) < 96 * 1024 * 1024, "{} bytes", memory(&server));
     stop(server);
