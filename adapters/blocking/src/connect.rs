@@ -47,14 +47,14 @@ pub fn connect<V: Blocking>(address: &Address, options: &V) -> Result<V::Blockin
         Address::Tcp { host, port } => {
             let stream = Io(connect_tcp(host, *port, limit).map_err(failed)?);
             let endpoints = Threads::tcp_endpoints(&stream);
-            let guard = options.end_confirms().then(|| Threads::reset_guard(&stream)).transpose();
+            let guard = ResetGuard::wanted(options, || Threads::reset_guard(&stream));
             over(stream, endpoints, guard.map_err(failed)?, Role::Client, options)
         }
         #[cfg(unix)]
         Address::Unix(path) => {
             let stream = Io(connect_unix(path, limit).map_err(failed)?);
             let endpoints = Endpoints { local: None, peer: Some(address.clone()) };
-            let guard = options.end_confirms().then(|| Threads::unix_reset_guard(&stream)).transpose();
+            let guard = ResetGuard::wanted(options, || Threads::unix_reset_guard(&stream));
             over(stream, endpoints, guard.map_err(failed)?, Role::Client, options)
         }
         Address::Tls { .. } => Err(failed(io::Error::new(io::ErrorKind::Unsupported, NO_TLS))),

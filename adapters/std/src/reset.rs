@@ -45,7 +45,11 @@ impl ResetGuard {
     }
 
     /// One that is made so, if the end of the stream confirms something.
-    pub(crate) fn wanted(
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new), which say what could not be done.
+    pub fn wanted(
         options: &impl Service,
         make: impl FnOnce() -> io::Result<Self>,
     ) -> io::Result<Option<Self>> {

@@ -145,6 +145,11 @@ impl<P: Protocol> Shared<P> {
         ask(self.state.lock().pump.machine())
     }
 
+    /// Whether the connection has ended, and in order.
+    pub(crate) fn ended_in_order(&self) -> bool {
+        self.ask(P::ended).is_some_and(|ended| ended.in_order)
+    }
+
     /// Gives the machine a command.
     #[inline]
     pub(crate) fn command(&self, command: P::Command) -> Result<Ticket, Refused<P::Command>> {

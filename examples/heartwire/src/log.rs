@@ -49,6 +49,12 @@ pub fn shortened(text: &str, most: usize) -> String {
     }
 }
 
+/// So many of these: `1 file`, `2 files`.
+pub fn count(number: u64, what: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{s}")
+}
+
 /// Bars at the bottom of the terminal, while there are any. Who holds it is alone there.
 static BARS: Mutex<Option<Bars>> = Mutex::new(None);
 

@@ -65,15 +65,13 @@ impl Writer {
     }
 
     fn begin(&mut self, head: Head, events: &mut Vec<Event>) -> Result<(), Broken> {
-        let incoming = self.store.begin(&head);
-        self.file = Some(File { head, incoming: None, received: 0 });
-        match incoming {
+        let begun = self.store.begin(&head);
+        let file = self.file.insert(File { head, incoming: None, received: 0 });
+        match begun {
             Ok(incoming) => {
-                if let Some(file) = &mut self.file {
-                    let Head { filename, kind, size } = file.head.clone();
-                    events.push(Event::Begun { name: filename, kind, size });
-                    file.incoming = Some(incoming);
-                }
+                let Head { filename, kind, size } = file.head.clone();
+                events.push(Event::Begun { name: filename, kind, size });
+                file.incoming = Some(incoming);
                 Ok(())
             }
             Err(failed) => self.failed(failed, events),

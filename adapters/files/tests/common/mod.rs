@@ -99,7 +99,11 @@ pub fn fifo(path: &Path) {
 
 /// This program, to run one of its tests that are ignored otherwise, with a folder to do it in.
 pub fn this_test(test: &str, dir: &Path) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    test_of(&std::env::current_exe().unwrap(), test, dir)
+}
+
+fn test_of(program: &Path, test: &str, dir: &Path) -> Command {
+    let mut command = Command::new(program);
     command.args(["--exact", test, "--ignored", "--nocapture"]).env("STORE_DIR", dir);
     command
 }
@@ -128,9 +132,7 @@ pub fn as_user(test: &str, dir: &Path) {
     let program = place.path().join("test");
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     std::os::unix::fs::chown(dir, Some(65534), Some(65534)).unwrap();
-    let mut command = Command::new(program);
-    command.args(["--exact", test, "--ignored", "--nocapture"]).env("STORE_DIR", dir).uid(65534).gid(65534);
-    passes(&mut command);
+    passes(test_of(&program, test, dir).uid(65534).gid(65534));
 }
 
 /// Runs an ignored test on a file system in memory, of its own. Not where namespaces are not to be had.

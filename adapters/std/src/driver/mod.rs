@@ -226,7 +226,7 @@ impl<P: Protocol, T: Transport, S: Timer> Driver<P, T, S> {
 
     /// Lets go of the transport, without holding the machine, and tells that it is gone.
     fn close(&mut self, cx: &mut Context<'_>) {
-        let in_order = self.shared.ask(P::ended).is_some_and(|ended| ended.in_order);
+        let in_order = self.shared.ended_in_order();
         // That it is an end, and no cut, TLS has to say.
         if let Some(transport) = self.transport.as_mut().filter(|_| in_order && !self.half_closed) {
             let _ = transport.poll_close(cx);

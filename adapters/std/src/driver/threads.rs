@@ -168,7 +168,7 @@ impl<P: Protocol> Reading<P> {
     /// Whether the connection has ended, and in order.
     #[must_use]
     pub fn ended_in_order(&self) -> bool {
-        self.half.ended_in_order()
+        self.half.shared.ended_in_order()
     }
 
     /// There is no thread for this half, or it can't go on: gives the connection up.
@@ -240,7 +240,7 @@ impl<P: Protocol> Writing<P> {
     /// Whether the connection has ended, and in order.
     #[must_use]
     pub fn ended_in_order(&self) -> bool {
-        self.half.ended_in_order()
+        self.half.shared.ended_in_order()
     }
 
     /// There is no thread for this half, or it can't go on: gives the connection up.
@@ -295,10 +295,6 @@ where
 impl<P: Protocol> Half<P> {
     fn fail(&self, error: &io::Error) {
         self.shared.cut(Cut::ReadFailed(error.to_string()));
-    }
-
-    fn ended_in_order(&self) -> bool {
-        self.shared.ask(P::ended).is_some_and(|ended| ended.in_order)
     }
 }
 

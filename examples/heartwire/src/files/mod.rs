@@ -5,8 +5,6 @@ mod receive;
 mod send;
 mod tally;
 
-use std::fmt;
-
 use clap::Subcommand;
 use heartwire_core::escape::{Escaped, escape};
 
@@ -32,10 +30,4 @@ pub fn run(command: Command) -> Outcome {
 /// What somebody else chose, for a line of a log.
 fn shown(text: &str) -> Escaped<'_> {
     escape(text).limit(SHOWN)
-}
-
-/// So many of these.
-fn count(number: u64, what: &str) -> impl fmt::Display {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{s}")
 }

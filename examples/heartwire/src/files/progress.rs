@@ -217,9 +217,7 @@ impl Bars {
         }
         let line = self.more.get_or_insert_with(|| {
             let line = self.all.insert(self.shown.len(), ProgressBar::no_length());
-            line.with_style(
-                ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar()),
-            )
+            line.with_style(style("{msg}"))
         });
         let message = format!("and {more} more");
         if line.message() != message {

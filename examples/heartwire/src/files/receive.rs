@@ -20,10 +20,10 @@ use heartwire_tokio::connection::json_header::{JsonFormat, JsonHeader};
 use heartwire_tokio::{Address, ConnectionOptions, Tokio};
 
 use super::progress::{Progress, Transfer, Transfers};
+use super::shown;
 use super::tally::Tally;
-use super::{count, shown};
 use crate::exit::{Failure, Outcome};
-use crate::log::say;
+use crate::log::{count, say};
 use crate::printing::{self, Lines};
 use crate::serving::{self, Listen};
 use crate::{runtime, tls};

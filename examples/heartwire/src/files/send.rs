@@ -14,11 +14,11 @@ use heartwire_tokio::connection::json_header::{JsonFormat, JsonHeader};
 use heartwire_tokio::{Address, ConnectionOptions, Tokio};
 
 use super::progress::{Progress, Total, Transfer, Transfers};
-use super::{count, shown};
+use super::shown;
 use crate::connecting::{Connector, Times};
 use crate::endings::{Expected, link_over, no_link};
 use crate::exit::{Failure, Outcome};
-use crate::log::say;
+use crate::log::{count, say};
 use crate::stop::Stop;
 use crate::{duration, runtime, serving, tls};
 

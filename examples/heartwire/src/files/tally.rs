@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use heartwire_files::Stored;
 
-use super::count;
+use crate::log::count;
 
 /// How many that were not stored are named.
 const NAMED: usize = 20;

@@ -17,7 +17,7 @@ use crate::connecting::Connector;
 use crate::console::{Console, Input, Output, Rules, Shown};
 use crate::endings::{Expected, link_over, no_link};
 use crate::exit::{Failure, Outcome};
-use crate::log::say;
+use crate::log::{count, say};
 use crate::stop::Stop;
 use crate::{duration, runtime, tls};
 
@@ -178,7 +178,7 @@ impl Talk {
             (Leave::StdoutFailed, _) => Ok(()),
             (Leave::Failed(failure), _) => Err(failure),
             (Leave::Signal, _) | (_, None) => {
-                let unsent = (unsent > 0).then(|| format!("{} not sent", count(unsent)));
+                let unsent = (unsent > 0).then(|| format!("{} not sent", count(unsent, "line")));
                 let unprinted = (!all_printed).then(|| "not all that arrived was printed".into());
                 let left: Vec<String> = unsent.into_iter().chain(unprinted).collect();
                 if !left.is_empty() {
@@ -193,7 +193,7 @@ impl Talk {
                     }
                     0 if !typed && !state.all_queued.get() => ", before the end of the input".into(),
                     0 => String::new(),
-                    unsent => format!(", with {} not sent", count(unsent)),
+                    unsent => format!(", with {} not sent", count(unsent, "line")),
                 };
                 Err(link_over(CONNECTION, &address, &ended, left))
             }
@@ -270,8 +270,4 @@ impl Talk {
         }
         receiver.end().await
     }
-}
-
-fn count(lines: u64) -> String {
-    format!("{lines} line{}", if lines == 1 { "" } else { "s" })
 }
