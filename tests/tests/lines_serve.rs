@@ -163,7 +163,8 @@ fn a_line_at_the_limit_is_passed_on_and_one_more_byte_is_not() {
             sender.write(format!("fore\n{longest}x{ending}"));
             assert_eq!(listener.line().as_deref(), Some("fore"));
             sender.rest_or_reset();
-            let closed = server.log_line("closed");
+            // those before it may be noticed late
+            let closed = server.log_line(&format!("({}): closed", sender.address()));
             for text in [&sender.address(), "line-too-long", &format!("a line of more than {limit} bytes")] {
                 assert!(closed.contains(text), "no {text:?} in {closed}");
             }
